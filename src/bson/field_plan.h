@@ -1,0 +1,66 @@
+/*
+ * The field plan: made once a scan, it knows which paths of a document go into which columns and how each BSON type
+ * becomes that column's type. Reading a document walks its bytes once and writes Datums.
+ *
+ * POD world (pg/guard.h): everything is palloc'd in one memory context, functions raise by ereport, nothing has a
+ * destructor. Values are allocated in CurrentMemoryContext, which the scan resets for each row.
+ */
+#pragma once
+
+#include "pg/backend.h"
+
+#include "bson/conversion_options.h"
+#include "bson/view.h"
+
+namespace mongoferry::bson {
+
+/* A column that a scan wants. */
+struct FieldSpec {
+    int slot;                /* where in values[]/nulls[] it goes: attnum - 1 */
+    const char *column_name; /* for messages */
+    const char *path;        /* dotted path; "$$ROOT" the document as stored; "$$INDEX" the position in unwind */
+    Oid type;
+    int32 typmod; /* -1 for none; acts as an assignment cast would */
+    ConversionOptions options;
+};
+
+/* Where the documents come from, for messages. */
+struct PlanSource {
+    const char *relation_name; /* the foreign table */
+    const char *collection;    /* "database.collection", or the collection's name in a file */
+    const char *file_name;     /* NULL for a live server; else a corrupt document's error names it with its offset */
+};
+
+struct FieldPlan; /* field_plan.cpp's own */
+
+/*
+ * Builds the plan in the current memory context. unwind is the path of the array that gives a row for each element, or
+ * NULL; paths at or below it are read from the element, others from the document. Raises 0A000/HV004 for a column type
+ * that no BSON value can become, naming the column. slot_count is the length of the values[] and nulls[] arrays.
+ */
+FieldPlan *make_field_plan(const FieldSpec *fields, int field_count, int slot_count, const char *unwind,
+                           bool unwind_outer, const PlanSource &source);
+
+/*
+ * Reads the next document's rows:
+ *
+ *     begin_document(plan, document, offset);
+ *     while (next_row(plan, values, nulls)) …            (once for a table without unwind)
+ *
+ * The document's bytes must stay valid until its last row is read. offset is that of the document in the file's
+ * decompressed bytes, or -1. next_row sets all slots: those that no field names, and missing ones, to NULL. Raises
+ * 22xxx errors for values that do not fit (unless on_mismatch says null), HV00M-like ones for corrupt documents. Before
+ * next_row() is called for a row the caller resets the row's memory context if it wants the previous row freed.
+ */
+void begin_document(FieldPlan *plan, View document, int64_t offset);
+bool next_row(FieldPlan *plan, Datum *values, bool *nulls);
+
+/* One WARNING for each plan that turned values into NULL because of on_mismatch: how many of which columns, with the
+ * first _id per column. Called at the end of the scan; resets the counters. */
+void report_mismatches(FieldPlan *plan);
+
+/* Splits and checks a path as options accept it: no empty text, no empty component at its ends … Returns NULL if
+ * it is fine, else what is wrong, in words for errdetail. */
+const char *check_path(const char *path);
+
+} // namespace mongoferry::bson
