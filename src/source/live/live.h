@@ -1,0 +1,66 @@
+/*
+ * The door to the live server: what the FDW and the SQL functions call. Exception world (pg/guard.h) unless said
+ * otherwise; the driver's headers are not seen from here.
+ */
+#pragma once
+
+#include "bson/builder.h"
+#include "source/live/connection_options.h"
+#include "source/source.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mongoferry::source::live {
+
+/*
+ * A scan of one collection. Connects in open(), through the cache. Destroying it (also from a memory context's reset
+ * callback, at abort) gives the server's cursor up, without raising and without waiting for long.
+ * Errors: 08xxx when the server can't be reached or is lost, 28xxx when it refuses the credentials, 42501 when it
+ * refuses the rights, HVxxx for the rest; the message names the foreign server.
+ */
+std::unique_ptr<Source> make_live_source(const ConnectionKey &key, const ConnectionOptions &options);
+
+/* The command that a live source sends to the database for this request: what EXPLAIN prints. */
+bson::Document find_command(const Request &request);
+
+/* The collections of a database, views and time series included, without system.*; sorted by name as bytes. A database
+ * that does not exist has none. */
+std::vector<CollectionInfo> list_collections(const ConnectionKey &key, const ConnectionOptions &options,
+                                             const std::string &database);
+
+/* What a validator has to know of a connection string, without connecting. */
+struct UriReview {
+    bool valid = false;
+    std::string problem; /* why not, in words that follow "invalid connection string: "; never with a password */
+    bool has_username = false;
+    bool has_password = false;       /* also: tlsCertificateKeyFilePassword, AWS_SESSION_TOKEN */
+    bool reads_server_files = false; /* makes the server process read a file or use its own environment's credentials */
+    std::vector<std::string> server_file_options; /* the options that do, as written in MongoDB's manual */
+    std::string database;                         /* the path of the URI, or empty */
+};
+UriReview review_uri(const std::string &uri);
+
+/* True if the driver knows the mechanism of that name (as in the authMechanism option, case-sensitive), and whether it
+ * uses credentials of the server process rather than a username and password. */
+struct MechanismReview {
+    bool valid = false;
+    bool uses_server_credentials = false; /* MONGODB-AWS, MONGODB-X509, GSSAPI, MONGODB-OIDC */
+};
+MechanismReview review_auth_mechanism(const std::string &mechanism);
+
+/* The cache of this backend. */
+struct CachedConnection {
+    Oid server;       /* may have been dropped since */
+    Oid user_mapping; /* InvalidOid if the connection was made without one */
+    bool valid;       /* false: server or mapping have changed; it goes when the last scan on it ends */
+    bool in_use;      /* a scan is open on it */
+};
+std::vector<CachedConnection> cached_connections();
+/* Closes the connections to a server, or all. Those with an open scan stay. Returns whether any was closed; *in_use
+ * (may be NULL) whether any had to stay. */
+bool disconnect(Oid server, bool *in_use);
+bool disconnect_all(bool *in_use);
+
+} // namespace mongoferry::source::live
