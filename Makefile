@@ -18,7 +18,7 @@ ifneq (,$(filter $(own_goals),$(MAKECMDGOALS)))
 check check-unit check-regress check-integration check-fuzz:
 	@$(source_dir)/test/tools/check $(patsubst check-%,%,$(filter-out check,$@))
 demo:
-	@$(source_dir)/examples/demo
+	@$(source_dir)/examples/shop/demo
 
 else
 
