@@ -9,3 +9,57 @@
 #if PG_VERSION_NUM < 140000
 #error "mongoferry needs PostgreSQL 14 or later"
 #endif
+
+#include <climits>
+
+extern "C" {
+#include "nodes/execnodes.h"
+#include "nodes/parsenodes.h"
+#include "nodes/pathnodes.h"
+#include "nodes/plannodes.h"
+#include "optimizer/pathnode.h"
+#include "parser/parsetree.h"
+}
+
+namespace mongoferry {
+
+/* Who reads a base relation while it is planned: the owner of the view that it is read through, if there is one. */
+inline Oid planned_user(PlannerInfo *root, RelOptInfo *relation, RangeTblEntry *entry) {
+#if PG_VERSION_NUM >= 160000
+    (void)root;
+    (void)entry;
+    return OidIsValid(relation->userid) ? relation->userid : GetUserId();
+#else
+    (void)root;
+    (void)relation;
+    return OidIsValid(entry->checkAsUser) ? entry->checkAsUser : GetUserId();
+#endif
+}
+
+/* The same while it runs. */
+inline Oid scanning_user(ForeignScanState *node) {
+    ForeignScan *scan = reinterpret_cast<ForeignScan *>(node->ss.ps.plan);
+#if PG_VERSION_NUM >= 160000
+    return OidIsValid(scan->checkAsUser) ? scan->checkAsUser : GetUserId();
+#else
+    Oid user = rt_fetch(scan->scan.scanrelid, node->ss.ps.state->es_range_table)->checkAsUser;
+    return OidIsValid(user) ? user : GetUserId();
+#endif
+}
+
+/* A path over a base relation without order or parameters (it may depend on LATERAL references). */
+inline ForeignPath *make_foreign_scan_path(PlannerInfo *root, RelOptInfo *relation, double rows, Cost startup,
+                                           Cost total) {
+#if PG_VERSION_NUM >= 180000
+    return create_foreignscan_path(root, relation, nullptr, rows, 0, startup, total, NIL, relation->lateral_relids,
+                                   nullptr, NIL, NIL);
+#elif PG_VERSION_NUM >= 170000
+    return create_foreignscan_path(root, relation, nullptr, rows, startup, total, NIL, relation->lateral_relids,
+                                   nullptr, NIL, NIL);
+#else
+    return create_foreignscan_path(root, relation, nullptr, rows, startup, total, NIL, relation->lateral_relids,
+                                   nullptr, NIL);
+#endif
+}
+
+} // namespace mongoferry

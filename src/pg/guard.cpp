@@ -12,9 +12,7 @@ ErrorData *run_under_pg_try(Callback callback, void *argument) noexcept {
     ErrorData *volatile error = nullptr;
 
     PG_TRY();
-    {
-        callback(argument);
-    }
+    { callback(argument); }
     PG_CATCH();
     {
         /* CopyErrorData refuses to run in ErrorContext, where errors leave us. */
@@ -31,8 +29,8 @@ ErrorData *run_under_pg_try(Callback callback, void *argument) noexcept {
 static char *copy_text(const std::string &text) noexcept {
     if (text.empty())
         return nullptr;
-    char *copy = static_cast<char *>(
-        MemoryContextAllocExtended(CurrentMemoryContext, text.size() + 1, MCXT_ALLOC_NO_OOM));
+    char *copy =
+        static_cast<char *>(MemoryContextAllocExtended(CurrentMemoryContext, text.size() + 1, MCXT_ALLOC_NO_OOM));
     if (copy)
         memcpy(copy, text.c_str(), text.size() + 1);
     return copy;
@@ -65,7 +63,7 @@ void capture_current_exception(Report *report) noexcept {
 void raise(const Report *report) {
     if (report->pg_error)
         ReThrowError(report->pg_error);
-    const char *message = report->message ? report->message
+    const char *message = report->message                             ? report->message
                           : report->sqlstate == ERRCODE_OUT_OF_MEMORY ? "out of memory"
                                                                       : "unexpected error in mongoferry";
     ereport(ERROR, (errcode(report->sqlstate), errmsg_internal("%s", message),

@@ -23,7 +23,7 @@ namespace mongoferry {
 /* An error of our own, raised with C++ throw and reported by pg_entry(). The texts follow PostgreSQL's style guide:
  * message lower case without a period; detail and hint whole sentences; either may be empty. */
 class Error : public std::exception {
-  public:
+public:
     Error(int sqlstate_, std::string message_, std::string detail_ = {}, std::string hint_ = {})
         : sqlstate(sqlstate_), message(std::move(message_)), detail(std::move(detail_)), hint(std::move(hint_)) {}
     const char *what() const noexcept override { return message.c_str(); }
@@ -37,7 +37,7 @@ class Error : public std::exception {
 /* A PostgreSQL error on its way through C++ frames. The ErrorData lives in the memory context that was current when
  * pg_guard() was called, or in ErrorContext's parent if that failed; nobody frees it but the end of the statement. */
 class PgError : public std::exception {
-  public:
+public:
     explicit PgError(ErrorData *data) : error_data(data) {}
     const char *what() const noexcept override { return error_data->message ? error_data->message : "unknown error"; }
 
@@ -67,7 +67,8 @@ void capture_current_exception(Report *report) noexcept;
  * Calls body(), which may raise a PostgreSQL error, from the exception world: the error is thrown as PgError.
  * The body itself must keep to POD (a longjmp leaves it) and must not throw. Costs a sigsetjmp: not for per-row work.
  */
-template <typename Body> auto pg_guard(Body &&body) {
+template <typename Body>
+auto pg_guard(Body &&body) {
     using Result = std::invoke_result_t<Body>;
     if constexpr (std::is_void_v<Result>) {
         ErrorData *error = guard_detail::run_under_pg_try(
@@ -97,7 +98,8 @@ template <typename Body> auto pg_guard(Body &&body) {
  * becomes an ereport(ERROR): Error with its own SQLSTATE, PgError as the error it was, std::bad_alloc as
  * out_of_memory, anything else as internal_error.
  */
-template <typename Body> auto pg_entry(Body &&body) -> std::invoke_result_t<Body> {
+template <typename Body>
+auto pg_entry(Body &&body) -> std::invoke_result_t<Body> {
     guard_detail::Report report;
     try {
         return body();

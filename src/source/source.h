@@ -22,15 +22,15 @@ namespace mongoferry::source {
 struct Request {
     std::string database;
     std::string collection;
-    bson::Document filter;        /* query predicate, or empty */
-    bson::Document projection;    /* or empty: whole documents */
-    int64_t limit = 0;      /* documents; 0 = all */
-    int32_t batch_size = 0; /* documents a batch; 0 = the server's default, which fills 16 MB */
+    bson::Document filter;     /* query predicate, or empty */
+    bson::Document projection; /* or empty: whole documents */
+    int64_t limit = 0;         /* documents; 0 = all */
+    int32_t batch_size = 0;    /* documents a batch; 0 = the server's default, which fills 16 MB */
 };
 
 /*
- * Documents that arrived together. Valid until the next call of next_batch() or close() of the same source. POD, and walked
- * without throwing, so that the row decoder may hold it.
+ * Documents that arrived together. Valid until the next call of next_batch() or close() of the same source. POD, and
+ * walked without throwing, so that the row decoder may hold it.
  *
  *     bson::View document;
  *     while (batch.next(&document)) …
@@ -52,7 +52,7 @@ struct Batch {
         if (position >= end)
             return false;
         if (layout == Layout::array) {
-            ++position;                                                      /* the type: object */
+            ++position;                                                       /* the type: object */
             position += strlen(reinterpret_cast<const char *>(position)) + 1; /* the key: a number */
         }
         document->data = position;
@@ -65,12 +65,12 @@ struct Batch {
 /* What EXPLAIN ANALYZE tells of a source. */
 struct Statistics {
     int64_t documents = 0;
-    int64_t bytes = 0;   /* of BSON: replies from a server, decompressed bytes of a file */
+    int64_t bytes = 0; /* of BSON: replies from a server, decompressed bytes of a file */
     int64_t batches = 0;
 };
 
 class Source {
-  public:
+public:
     virtual ~Source() = default;
     Source() = default;
     Source(const Source &) = delete;
@@ -86,7 +86,7 @@ class Source {
 
     const Statistics &statistics() const noexcept { return statistics_; }
 
-  protected:
+protected:
     Statistics statistics_;
 };
 

@@ -1,0 +1,79 @@
+/*
+ * What EXPLAIN tells of a foreign scan: where the documents come from, the command that the server gets (one that
+ * db.runCommand(EJSON.parse('…')) runs in mongosh) and, with ANALYZE, what came over.
+ */
+#include "fdw/callbacks.h"
+
+#include "bson/extended_json_writer.h"
+#include "pg/guard.h"
+
+namespace mongoferry::fdw {
+
+namespace {
+
+void append_to_string_info(void *context, const char *characters, size_t size) {
+    appendBinaryStringInfo(static_cast<StringInfo>(context), characters, static_cast<int>(size));
+}
+
+/* Integers beyond this are not exact in JavaScript, so relaxed Extended JSON would lose digits in mongosh. */
+constexpr int64 largest_exact_in_javascript = INT64CONST(9007199254740991);
+
+bool has_large_integer(bson::View document) {
+    bson::Iterator iterator(document);
+    while (iterator.next()) {
+        if (iterator.type() == bson::Type::int64) {
+            int64 value = bson::load_int64(iterator.value().bytes);
+            if (value > largest_exact_in_javascript || value < -largest_exact_in_javascript)
+                return true;
+        } else if (iterator.type() == bson::Type::object || iterator.type() == bson::Type::array) {
+            if (has_large_integer(bson::document_of(iterator.value())))
+                return true;
+        }
+    }
+    return false;
+}
+
+const char *command_text(const source::Request &request) {
+    bson::View command = pg_entry([&] {
+        bson::Document document = source::live::find_command(request);
+        return pg_guard([&] {
+            uint8_t *copy = static_cast<uint8_t *>(palloc(document.size()));
+            memcpy(copy, document.data(), document.size());
+            return bson::View{copy, document.size()};
+        });
+    });
+    StringInfoData json;
+    initStringInfo(&json);
+    bson::write_document(command, has_large_integer(command) ? bson::JsonFormat::canonical : bson::JsonFormat::relaxed,
+                         {append_to_string_info, &json});
+    return json.data;
+}
+
+} // namespace
+
+void explain_foreign_scan(ForeignScanState *node, ExplainState *explain) {
+    const ScanState *state = static_cast<const ScanState *>(node->fdw_state);
+    const SourceOptions &source = state->table->source;
+    if (source.dump) {
+        /* The file as the scan would choose it; where it can't be told, the dump that was named. */
+        ExplainPropertyText("Source", psprintf("dump of server \"%s\"", source.server->servername), explain);
+        ExplainPropertyText("Dump", source.dump, explain);
+    } else {
+        ExplainPropertyText("Source", psprintf("live server \"%s\"", source.server->servername), explain);
+    }
+    if (source.database)
+        ExplainPropertyText("Database", source.database, explain);
+    ExplainPropertyText("Collection", source.collection, explain);
+    if (state->table->fields.unwind)
+        ExplainPropertyText("Unwind", state->table->fields.unwind, explain);
+    if (!source.dump)
+        ExplainPropertyText("Command", command_text(*state->request), explain);
+    if (explain->analyze && state->source) {
+        const source::Statistics &statistics = state->source->statistics();
+        ExplainPropertyInteger("Documents Received", nullptr, statistics.documents, explain);
+        ExplainPropertyInteger("Bytes Received", nullptr, statistics.bytes, explain);
+        ExplainPropertyInteger("Batches Received", nullptr, statistics.batches, explain);
+    }
+}
+
+} // namespace mongoferry::fdw

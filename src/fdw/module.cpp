@@ -1,0 +1,26 @@
+/*
+ * The module's door: its magic, and the handler that tells PostgreSQL which callbacks the wrapper has.
+ *
+ * The driver is not touched here: it must be initialised in the backend that uses it, never in the postmaster
+ * (shared_preload_libraries), so the first connection does it.
+ */
+#include "fdw/callbacks.h"
+
+extern "C" {
+PG_MODULE_MAGIC;
+PGDLLEXPORT PG_FUNCTION_INFO_V1(mongoferry_handler);
+}
+
+extern "C" Datum mongoferry_handler(PG_FUNCTION_ARGS) {
+    (void)fcinfo;
+    FdwRoutine *routine = makeNode(FdwRoutine);
+    routine->GetForeignRelSize = mongoferry::fdw::get_foreign_rel_size;
+    routine->GetForeignPaths = mongoferry::fdw::get_foreign_paths;
+    routine->GetForeignPlan = mongoferry::fdw::get_foreign_plan;
+    routine->BeginForeignScan = mongoferry::fdw::begin_foreign_scan;
+    routine->IterateForeignScan = mongoferry::fdw::iterate_foreign_scan;
+    routine->ReScanForeignScan = mongoferry::fdw::rescan_foreign_scan;
+    routine->EndForeignScan = mongoferry::fdw::end_foreign_scan;
+    routine->ExplainForeignScan = mongoferry::fdw::explain_foreign_scan;
+    PG_RETURN_POINTER(routine);
+}
