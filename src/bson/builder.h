@@ -1,8 +1,8 @@
 /*
  * Writing BSON: what filters, projections, commands and the Extended JSON parser are made with.
  *
- * Pure C++, exception world (std::bad_alloc, std::length_error beyond 2 GB). Keys must not contain NUL; the caller
- * checks (std::invalid_argument otherwise).
+ * Pure C++, exception world: std::bad_alloc; std::length_error beyond 2 GB; std::invalid_argument for a NUL in a key or
+ * a regular expression and for a nested View that is not framed; std::logic_error for levels that do not match.
  */
 #pragma once
 
@@ -17,10 +17,12 @@ namespace mongoferry::bson {
 /* A BSON document that we own. Empty means "none given". */
 using Document = std::vector<uint8_t>;
 
-inline View view_of(const Document &document) noexcept { return {document.data(), document.size()}; }
+inline View view_of(const Document &document) noexcept {
+    return {document.data(), document.size()};
+}
 
 class Builder {
-  public:
+public:
     Builder();
 
     void append_float64(std::string_view key, double value);
@@ -58,9 +60,18 @@ class Builder {
     /* Closes the outermost document and hands it out; the builder is empty again. */
     Document finish();
 
-  private:
+private:
     void append_key(Type type, std::string_view key);
     void append_bytes(const void *data, size_t size);
+    template <typename Int>
+    void append_int(Int value) {
+        append_bytes(&value, sizeof value);
+    }
+    void append_length(size_t length);
+    void append_cstring(std::string_view text);
+    void append_text(std::string_view text);
+    void begin_level();
+    void end_level();
     struct Level {
         size_t start;
         uint32_t next_index;
