@@ -63,3 +63,29 @@ inline ForeignPath *make_foreign_scan_path(PlannerInfo *root, RelOptInfo *relati
 }
 
 } // namespace mongoferry
+
+/* Before 16 PGDLLEXPORT means nothing outside Windows; we hide symbols by default, so it has to mean something. */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+/* Soft errors of input functions came with 16; before it every error is a hard one. */
+#if PG_VERSION_NUM < 160000
+#define ereturn(context, dummy_value, ...)                                                                             \
+    do {                                                                                                               \
+        (void)(context);                                                                                               \
+        ereport(ERROR, __VA_ARGS__);                                                                                   \
+        return dummy_value;                                                                                            \
+    } while (0)
+#endif
+
+/* Comparing abbreviated keys as unsigned integers: the backend's own comparator from 15 on, which tuplesort knows. */
+#if PG_VERSION_NUM < 150000
+extern "C" {
+#include "utils/sortsupport.h"
+}
+inline int ssup_datum_unsigned_cmp(Datum x, Datum y, SortSupport) {
+    return x < y ? -1 : x > y;
+}
+#endif
