@@ -62,8 +62,10 @@ override with_llvm := no
 include $(PGXS)
 
 # What went into the objects besides the sources; when it changes (another PostgreSQL, other flags, a file gone) they are made anew.
+# (A private copy of the same PostgreSQL is not another one: its path does not count.)
 build_settings := $(shell $(PG_CONFIG) --version) | $(shell $(PKG_CONFIG) --modversion $(libraries) 2>/dev/null) | \
-	$(CXX) $(filter-out -Werror,$(CXXFLAGS)) $(CPPFLAGS) | $(SHLIB_LINK) | $(OBJS) | $(notdir $(script_parts))
+	$(CXX) $(filter-out -Werror,$(CXXFLAGS)) $(subst $(shell $(PG_CONFIG) --includedir),,$(CPPFLAGS)) | \
+	$(SHLIB_LINK) | $(OBJS) | $(notdir $(script_parts))
 ifneq ($(strip $(build_settings)),$(strip $(file <.build-settings)))
 .PHONY: .build-settings
 endif
@@ -78,7 +80,6 @@ $(OBJS): %.o: %.cpp .build-settings
 $(shlib): .build-settings
 
 $(script): $(script_parts) .build-settings
-	@printf '%s\n' '-- made of extension/*.sql' '\echo Use "CREATE EXTENSION mongoferry" to load this file. \quit' >$@.part
-	cat $(script_parts) >>$@.part && mv $@.part $@
+	cat $(script_parts) >$@.part && mv $@.part $@
 
 endif
