@@ -3,7 +3,7 @@
 --     psql -v dump=/backup/dump/shop -f foreign_tables.sql
 -- The server process reads the files, so only superusers and members of pg_read_server_files may do this.
 
-CREATE EXTENSION mongoferry;
+CREATE EXTENSION IF NOT EXISTS mongoferry;
 
 CREATE SERVER shop_dump FOREIGN DATA WRAPPER mongoferry OPTIONS (dump :'dump');
 
