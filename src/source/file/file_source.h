@@ -39,7 +39,8 @@ std::unique_ptr<Source> make_file_source(const FileOptions &options);
 
 /* The collections of a database in the dump, by name. database may be empty (needed only where there are several).
  * Views, system collections and buckets of time series are left out: a dump holds no documents of them that a user of
- * the database would know. A single .bson or .json file lists its name without the extension. An archive's list is in its prelude: no full read. */
+ * the database would know. A single .bson or .json file lists its name without the extension. An archive's list is in
+ * its prelude: no full read. */
 std::vector<CollectionInfo> list_collections(const FileOptions &options, const std::string &database);
 
 /* What the planner may know of a collection without reading it. */
@@ -48,7 +49,8 @@ struct SizeEstimate {
     int64_t document_size = -1; /* mean size of the first documents; -1 when nothing is known */
 };
 /* Looks at the file's size and its first documents; never throws for a missing or damaged file (which the scan will
- * report) but returns "unknown". For a collection in an archive the bytes are the archive's as a whole: an upper bound. */
+ * report) but returns "unknown". For a collection in an archive the bytes are the archive's as a whole: an upper bound.
+ */
 SizeEstimate estimate_size(const FileOptions &options, const std::string &database, const std::string &collection);
 
 /* For EXPLAIN: the path of the file that will be read. Throws like open() where the collection or file is not there. */

@@ -1,0 +1,144 @@
+/* See content_input.h. */
+#include "source/file/content_input.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern "C" {
+#include "storage/fd.h"
+}
+
+namespace mongoferry::source {
+
+namespace {
+
+/* As the backend's errcode_for_file_access() has it, which works only inside ereport(). */
+int sqlstate_of(int number) noexcept {
+    switch (number) {
+    case EPERM:
+    case EACCES:
+    case EROFS:
+        return ERRCODE_INSUFFICIENT_PRIVILEGE;
+    case ENOENT:
+        return ERRCODE_UNDEFINED_FILE;
+    case ENOTDIR:
+    case EISDIR:
+        return ERRCODE_WRONG_OBJECT_TYPE;
+    case ENFILE:
+    case EMFILE:
+        return ERRCODE_INSUFFICIENT_RESOURCES;
+    case ENOMEM:
+        return ERRCODE_OUT_OF_MEMORY;
+    case EIO:
+        return ERRCODE_IO_ERROR;
+    default:
+        return ERRCODE_SYSTEM_ERROR;
+    }
+}
+
+void check_for_interrupts() {
+    if (InterruptPending)
+        pg_guard([] { CHECK_FOR_INTERRUPTS(); });
+}
+
+} // namespace
+
+Error system_error(const char *action, const std::string &path, int number) {
+    return Error(sqlstate_of(number), std::string("could not ") + action + " \"" + path + "\": " + strerror(number));
+}
+
+Error damage_error(const std::string &path, bool compressed, const Damage &damage) {
+    std::string message = "file \"" + path + "\" is corrupt at byte " + std::to_string(damage.offset);
+    if (compressed)
+        message += " of its decompressed content";
+    if (damage.line > 0)
+        message += ", in line " + std::to_string(damage.line);
+    return Error(ERRCODE_DATA_CORRUPTED, message, damage.what());
+}
+
+DescriptorReservation::DescriptorReservation() {
+    pg_guard([] { ReserveExternalFD(); });
+}
+
+DescriptorReservation::~DescriptorReservation() {
+    ReleaseExternalFD();
+}
+
+RegularFile::RegularFile(const std::string &path) : path_(path) {
+    /* Looked at before it is opened, because opening a device may do something; and after, because it may be another.
+     */
+    struct stat status;
+    if (stat(path.c_str(), &status) != 0)
+        throw system_error("open file", path, errno);
+    if (S_ISREG(status.st_mode)) {
+        descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (descriptor_ < 0)
+            throw system_error("open file", path, errno);
+        if (fstat(descriptor_, &status) != 0) {
+            int number = errno;
+            ::close(descriptor_);
+            throw system_error("examine file", path, number);
+        }
+    }
+    if (!S_ISREG(status.st_mode)) {
+        if (descriptor_ >= 0)
+            ::close(descriptor_);
+        throw Error(ERRCODE_WRONG_OBJECT_TYPE, "\"" + path + "\" is not a regular file");
+    }
+    size_ = status.st_size;
+}
+
+RegularFile::~RegularFile() {
+    ::close(descriptor_);
+}
+
+size_t RegularFile::read(uint8_t *to, size_t capacity) {
+    while (true) {
+        check_for_interrupts();
+        ssize_t count = ::read(descriptor_, to, capacity);
+        if (count >= 0)
+            return static_cast<size_t>(count);
+        if (errno != EINTR)
+            throw system_error("read file", path_, errno);
+    }
+}
+
+bool RegularFile::is_gzipped() const {
+    uint8_t beginning[2];
+    ssize_t count = pread(descriptor_, beginning, sizeof beginning, 0);
+    if (count < 0)
+        throw system_error("read file", path_, errno);
+    return is_gzip(beginning, static_cast<size_t>(count));
+}
+
+ContentInput::ContentInput(const std::string &path) : file_(path) {
+    if (file_.is_gzipped())
+        gzip_ = std::make_unique<GzipInput>(file_);
+}
+
+int64_t ContentInput::estimated_size() const noexcept {
+    return gzip_ ? static_cast<int64_t>(static_cast<double>(file_.size()) * gzip_->expansion()) : file_.size();
+}
+
+std::string read_beginning(const std::string &path, size_t limit) {
+    ContentInput input(path);
+    std::string content(limit, '\0');
+    size_t size = 0;
+    try {
+        while (size < limit) {
+            size_t count = input.read(reinterpret_cast<uint8_t *>(content.data()) + size, limit - size);
+            if (count == 0)
+                break;
+            size += count;
+        }
+    } catch (const Damage &damage) {
+        if (size == 0)
+            throw damage_error(path, input.is_compressed(), damage);
+    }
+    content.resize(size);
+    return content;
+}
+
+} // namespace mongoferry::source

@@ -1,0 +1,52 @@
+/*
+ * What all file formats have in common: they give documents in batches. Pure C++.
+ */
+#pragma once
+
+#include "source/file/input.h"
+#include "source/source.h"
+
+#include <string>
+
+namespace mongoferry::source {
+
+/* The longest document that mongod stores is 16 MB; what it writes around one adds at most 16 KB
+ * (BSONObjMaxInternalSize in its source). A longer length prefix is damage. */
+constexpr int32_t max_document_size = 16 * 1024 * 1024 + 16 * 1024;
+
+class DocumentReader {
+public:
+    virtual ~DocumentReader() = default;
+    DocumentReader() = default;
+    DocumentReader(const DocumentReader &) = delete;
+    DocumentReader &operator=(const DocumentReader &) = delete;
+
+    /* The next documents, at least one, valid until the next call; false at the end. Throws Damage after the documents
+     * before it have been given. */
+    virtual bool next_batch(Batch *batch) = 0;
+    /* How many documents the last batch holds. */
+    int64_t documents() const noexcept { return documents_; }
+    /* The byte of the input behind the last batch. */
+    virtual int64_t position() const noexcept = 0;
+
+protected:
+    int64_t documents_ = 0;
+};
+
+/* A run of whole documents at the start of some bytes. */
+struct Run {
+    size_t size = 0;       /* bytes of the whole documents */
+    int64_t documents = 0; /* how many */
+    /* Why the run ended before the end of the bytes, if it did: */
+    size_t needed = 0;  /* bytes that the next document needs, when only a part of it is there (0: it is not that) */
+    std::string damage; /* a sentence, when the next document is not one */
+};
+/* Frames documents: the length prefix (5 to max_document_size) and the final NUL; their inside is not looked at. Stops
+ * before the four bytes 0xffffffff, which end a block of an archive; for others these are a bad length. */
+enum class Terminator : bool { no, yes };
+Run frame_documents(const uint8_t *bytes, size_t size, Terminator terminator);
+
+/* Sets up a batch over a run of documents. */
+void hand_out(Batch *batch, const uint8_t *documents, size_t size, int64_t offset) noexcept;
+
+} // namespace mongoferry::source

@@ -1,0 +1,122 @@
+/* See file_source.h: the scan over one collection's file, and what the planner and EXPLAIN ask. */
+#include "source/file/file_source.h"
+
+#include "source/file/archive.h"
+#include "source/file/bson_file.h"
+#include "source/file/content_input.h"
+#include "source/file/dump.h"
+#include "source/file/json_file.h"
+
+#include <limits>
+
+namespace mongoferry::source {
+
+namespace {
+
+std::unique_ptr<DocumentReader> make_reader(const CollectionFile &file, Input &input, size_t batch_size) {
+    switch (file.format) {
+    case FileFormat::bson:
+        return std::make_unique<BsonFileReader>(input, batch_size);
+    case FileFormat::json:
+        return std::make_unique<JsonFileReader>(input, batch_size);
+    case FileFormat::archive:
+        return std::make_unique<ArchiveReader>(input, file.database, file.collection);
+    }
+    throw Error(ERRCODE_INTERNAL_ERROR, "unexpected format of file \"" + file.path + "\"");
+}
+
+/* Keeps the first `documents` of a batch. */
+void shorten(Batch *batch, int64_t documents) noexcept {
+    Batch walk = *batch;
+    bson::View document;
+    while (documents-- > 0)
+        walk.next(&document);
+    batch->end = walk.position;
+}
+
+class FileSource final : public Source {
+public:
+    explicit FileSource(const FileOptions &options) : options_(options) {}
+
+    void open(const Request &request) override {
+        close();
+        CollectionFile file = locate_collection(options_, request.database, request.collection);
+        input_ = std::make_unique<ContentInput>(file.path);
+        reader_ = make_reader(file, *input_, BufferedInput::usual_capacity);
+        left_ = request.limit > 0 ? request.limit : std::numeric_limits<int64_t>::max();
+    }
+
+    bool next_batch(Batch *batch) override {
+        if (!reader_ || left_ == 0)
+            return false;
+        try {
+            if (!reader_->next_batch(batch))
+                return false;
+        } catch (const Damage &damage) {
+            throw damage_error(input_->path(), input_->is_compressed(), damage);
+        }
+        int64_t documents = reader_->documents();
+        if (documents > left_) {
+            shorten(batch, left_);
+            documents = left_;
+        }
+        left_ -= documents;
+        statistics_.documents += documents;
+        statistics_.bytes += batch->end - batch->start;
+        ++statistics_.batches;
+        return true;
+    }
+
+    void close() noexcept override {
+        reader_.reset();
+        input_.reset();
+    }
+
+private:
+    FileOptions options_;
+    std::unique_ptr<ContentInput> input_; /* before the reader, which reads it */
+    std::unique_ptr<DocumentReader> reader_;
+    int64_t left_ = 0; /* documents to hand out yet */
+};
+
+} // namespace
+
+std::unique_ptr<Source> make_file_source(const FileOptions &options) {
+    return std::make_unique<FileSource>(options);
+}
+
+SizeEstimate estimate_size(const FileOptions &options, const std::string &database, const std::string &collection) {
+    constexpr size_t sample_size = 64 * 1024;
+    SizeEstimate estimate;
+    try {
+        CollectionFile file = locate_collection(options, database, collection);
+        ContentInput input(file.path);
+        if (file.format == FileFormat::archive) {
+            uint8_t sample[4096]; /* only to see how well it is compressed */
+            input.read(sample, sizeof sample);
+            estimate.bytes = input.estimated_size();
+            return estimate;
+        }
+        std::unique_ptr<DocumentReader> reader = make_reader(file, input, sample_size);
+        Batch batch;
+        if (!reader->next_batch(&batch)) {
+            estimate.bytes = 0;
+            return estimate;
+        }
+        int64_t size = batch.end - batch.start;
+        estimate.document_size = size / reader->documents();
+        /* Of Extended JSON, as much becomes BSON as did of the sample. */
+        estimate.bytes = static_cast<int64_t>(static_cast<double>(input.estimated_size()) * static_cast<double>(size) /
+                                              static_cast<double>(reader->position()));
+    } catch (const Error &) {
+        /* The scan will say it. */
+    } catch (const Damage &) {
+    }
+    return estimate;
+}
+
+std::string describe(const FileOptions &options, const std::string &database, const std::string &collection) {
+    return locate_collection(options, database, collection).path;
+}
+
+} // namespace mongoferry::source
