@@ -14,8 +14,9 @@ namespace mongoferry::bson {
 /* Long enough for any of the texts below, NUL included. */
 constexpr size_t number_text_size = 64;
 
-/* The shortest decimal text that reads back as the same double, in PostgreSQL's form of float8 output
- * ("0.1", "1e+23", "NaN", "Infinity", "-0"). Returns the length. */
+/* The shortest decimal text that reads back as the same double, exactly as PostgreSQL's float8 output has it ("0.1",
+ * "1e+15", "1e-05", "NaN", "Infinity", "-0"; 1e23 is "9.999999999999999e+22", because 1e23 lies in the middle between
+ * two doubles). NUL-terminated, as are the next two. Returns the length. */
 size_t write_float64(double value, char *buffer) noexcept;
 
 /* The canonical string of a Decimal128 (IEEE 754-2008 BID, 16 bytes little-endian) as MongoDB's specification has it:
@@ -41,8 +42,8 @@ bool parse_decimal128(std::string_view text, uint8_t bytes[16]) noexcept;
  * before 0 are written with sign and six or more digits, as ECMAScript's expanded years ("+275760-09-13T00:00:00.000Z").
  * Returns the length. */
 size_t write_iso_date(int64_t milliseconds_since_1970, char *buffer) noexcept;
-/* RFC 3339 / ISO 8601 with Z or an offset ("+02:00", "+0200"), fraction of 0 to 9 digits cut to milliseconds.
- * False if the text is no such time. */
+/* RFC 3339 / ISO 8601 with Z or an offset ("+02:00", "+0200", "+02"), a fraction of up to 9 digits cut to
+ * milliseconds, and what write_iso_date() writes. False if the text is no such time or beyond int64. */
 bool parse_iso_date(std::string_view text, int64_t *milliseconds_since_1970) noexcept;
 
 /* 24 lower-case hex digits, and back (either case). */
