@@ -1,9 +1,11 @@
 """Dump files as mongodump lays them out, written without mongodump."""
 
+import base64
 import gzip
+import hashlib
 import json
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote_plus
 
 import bson
 
@@ -23,8 +25,13 @@ def write_file(path, content, *, compressed=False):
 
 
 def escaped_name(collection):
-    """A collection's name as mongodump writes it in file names: percent-encoded as a path segment of a URL."""
-    return quote(collection, safe="$&+=:@")
+    """A collection's name as mongodump writes it in file names: encoded as in a URL's query, and cut if that is too long
+    for a file (mongodump/prepare.go of mongo-tools: outputPath)."""
+    escaped = quote_plus(collection, safe="")
+    if len(escaped) <= 238:
+        return escaped
+    digest = base64.urlsafe_b64encode(hashlib.sha1(collection.encode()).digest()).decode().rstrip("=")
+    return escaped[:208] + "%24" + digest
 
 
 def write_dump_folder(folder, collections, *, compressed=False, metadata=True):
