@@ -20,7 +20,7 @@
 namespace mongoferry::bson {
 
 class ParseError : public std::runtime_error {
-  public:
+public:
     ParseError(const std::string &message, size_t offset_) : std::runtime_error(message), offset(offset_) {}
     size_t offset; /* bytes from the start of the text given */
 };

@@ -36,25 +36,6 @@ void write_subtype(uint8_t subtype, char buffer[2]) noexcept {
     buffer[1] = digits[subtype & 15];
 }
 
-void write_base64(const uint8_t *data, size_t size, char *buffer) noexcept {
-    constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (; size >= 3; size -= 3, data += 3) {
-        const unsigned bits = static_cast<unsigned>(data[0]) << 16 | static_cast<unsigned>(data[1]) << 8 | data[2];
-        *buffer++ = alphabet[bits >> 18];
-        *buffer++ = alphabet[bits >> 12 & 63];
-        *buffer++ = alphabet[bits >> 6 & 63];
-        *buffer++ = alphabet[bits & 63];
-    }
-    if (size > 0) {
-        const unsigned bits =
-            static_cast<unsigned>(data[0]) << 16 | (size > 1 ? static_cast<unsigned>(data[1]) << 8 : 0);
-        *buffer++ = alphabet[bits >> 18];
-        *buffer++ = alphabet[bits >> 12 & 63];
-        *buffer++ = size > 1 ? alphabet[bits >> 6 & 63] : '=';
-        *buffer++ = '=';
-    }
-}
-
 void write_regex_options(std::string_view options, char *buffer) noexcept {
     uint32_t counts[128] = {};
     for (char character : options) {

@@ -22,14 +22,6 @@ size_t write_relaxed_date(int64_t milliseconds_since_1970, char *buffer) noexcep
 /* Two hex digits of a binary's subtype. */
 void write_subtype(uint8_t subtype, char buffer[2]) noexcept;
 
-/* The length of the base64 text, padding included. */
-constexpr size_t base64_size(size_t size) noexcept {
-    return (size + 2) / 3 * 4;
-}
-/* Writes base64_size(size) characters, no NUL. Pieces whose size is a multiple of 3 may be written one after another.
- */
-void write_base64(const uint8_t *data, size_t size, char *buffer) noexcept;
-
 /* A regular expression's options in alphabetical order: options.size() characters, no NUL. Options with bytes that are
  * no ASCII stay as they are. */
 void write_regex_options(std::string_view options, char *buffer) noexcept;

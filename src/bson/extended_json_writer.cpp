@@ -5,6 +5,7 @@
  */
 #include "bson/extended_json_writer.h"
 
+#include "bson/base64.h"
 #include "bson/extended_json_text.h"
 
 #include <charconv>
