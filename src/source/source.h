@@ -25,6 +25,7 @@ struct Request {
     bson::Document filter;     /* query predicate, or empty */
     bson::Document projection; /* or empty: whole documents */
     int64_t limit = 0;         /* documents; 0 = all */
+    bool sample = false;       /* a live server chooses the limit's documents at random ($sample); files give the first */
     int32_t batch_size = 0;    /* documents a batch; 0 = the server's default, which fills 16 MB */
 };
 
