@@ -10,6 +10,7 @@
 #include "bson/jsonb.h"
 
 #include "bson/extended_json_text.h"
+#include "bson/jsonb_keys.h"
 #include "bson/numeric_writer.h"
 #include "bson/text.h"
 
@@ -18,34 +19,12 @@
 #include <cmath>
 
 extern "C" {
-#include "port/pg_bswap.h"
 #include "utils/jsonb.h"
 }
 
 namespace mongoferry::bson {
 
 namespace {
-
-/* An element of an object or array on its way into jsonb. */
-struct Entry {
-    uint64_t order;  /* order_of() the key */
-    const char *key; /* in the server's encoding; NULL in an array */
-    uint32_t key_size;
-    /* the value, as in view.h, without its default initialisers */
-    uint32_t size;
-    const uint8_t *bytes;
-    Type type;
-};
-
-inline Value value_of(const Entry &entry) {
-    return {entry.type, entry.bytes, entry.size};
-}
-
-inline void set_value(Entry *entry, const Value &value) {
-    entry->type = value.type;
-    entry->bytes = value.bytes;
-    entry->size = static_cast<uint32_t>(value.size);
-}
 
 constexpr uint32_t first_entries = 32;
 
@@ -56,11 +35,11 @@ struct Writer {
     size_t length;
     size_t capacity;
     /* A stack: each open level has its entries at the end. */
-    Entry *entries;
+    JsonbEntry *entries;
     uint32_t entry_count;
     uint32_t entry_capacity;
     StringInfo error_path; /* from the innermost field outwards; NULL as long as all goes well */
-    Entry first[first_entries];
+    JsonbEntry first[first_entries];
 };
 
 /* A container that is being written. */
@@ -92,7 +71,7 @@ bool fail(Writer *writer, int sqlstate, const char *message) {
 
 /* Notes on the way out in which field an error happened. The key may be anything: what is not plain ASCII becomes '?'.
  */
-[[gnu::cold]] void note_field(Writer *writer, const Entry &entry, uint32_t index) {
+[[gnu::cold]] void note_field(Writer *writer, const JsonbEntry &entry, uint32_t index) {
     constexpr int longest = 200;
     if (!writer->error_path)
         writer->error_path = makeStringInfo();
@@ -139,15 +118,15 @@ inline void put_word(Writer *writer, size_t at, uint32_t word) {
 [[gnu::noinline]] void grow_entries(Writer *writer) {
     const uint32_t capacity = writer->entry_capacity * 2;
     if (writer->entries == writer->first) {
-        writer->entries = static_cast<Entry *>(palloc(capacity * sizeof(Entry)));
+        writer->entries = static_cast<JsonbEntry *>(palloc(capacity * sizeof(JsonbEntry)));
         memcpy(writer->entries, writer->first, sizeof writer->first);
     } else {
-        writer->entries = static_cast<Entry *>(repalloc_huge(writer->entries, capacity * sizeof(Entry)));
+        writer->entries = static_cast<JsonbEntry *>(repalloc_huge(writer->entries, capacity * sizeof(JsonbEntry)));
     }
     writer->entry_capacity = capacity;
 }
 
-inline Entry *new_entry(Writer *writer) {
+inline JsonbEntry *new_entry(Writer *writer) {
     if (writer->entry_count == writer->entry_capacity)
         grow_entries(writer);
     return writer->entries + writer->entry_count++;
@@ -194,11 +173,31 @@ inline bool close_container(Writer *writer, const Container &container, JEntry *
 
 /* ---- scalars ---- */
 
+/* memcpy for what is mostly short. */
+inline void copy_bytes(char *to, const char *from, size_t size) {
+    const auto copy_ends = [&](auto word) {
+        decltype(word) last;
+        memcpy(&word, from, sizeof word);
+        memcpy(&last, from + size - sizeof last, sizeof last);
+        memcpy(to, &word, sizeof word);
+        memcpy(to + size - sizeof last, &last, sizeof last);
+    };
+    if (size > 2 * sizeof(uint64_t))
+        memcpy(to, from, size);
+    else if (size >= sizeof(uint64_t))
+        copy_ends(uint64_t{});
+    else if (size >= sizeof(uint32_t))
+        copy_ends(uint32_t{});
+    else
+        for (size_t i = 0; i < size; ++i)
+            to[i] = from[i];
+}
+
 /* Text that is known to be ASCII without NUL: keys and values of our own making. */
 inline bool put_ascii(Writer *writer, const char *characters, size_t size, JEntry *entry) {
     if (!reserve(writer, size))
         return false;
-    memcpy(writer->buffer + writer->length, characters, size);
+    copy_bytes(writer->buffer + writer->length, characters, size);
     writer->length += size;
     *entry = JENTRY_ISSTRING | static_cast<uint32_t>(size);
     return true;
@@ -211,19 +210,21 @@ inline bool put_ascii(Writer *writer, std::string_view text, JEntry *entry) {
 /* True if all bytes are ASCII and none is NUL: then they stand for the same characters in every server encoding. */
 inline bool is_plain(const char *characters, size_t size) {
     constexpr uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
-    uint64_t suspicious = 0;
-    for (; size >= sizeof(uint64_t); characters += sizeof(uint64_t), size -= sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, characters, sizeof word);
-        /* the top bit of a byte is set where the byte has it, or is zero (or follows one that is) */
-        suspicious |= word | (word - ones);
+    /* The top bit of a byte is set where the byte has it, or is zero (or follows one that is). */
+    const auto suspicious = [](uint64_t word) { return word | (word - ones); };
+    if (size < sizeof(uint64_t))
+        return (suspicious(load_word(characters, size) | ones << (8 * size)) & tops) == 0;
+    uint64_t found = 0;
+    uint64_t word;
+    for (size_t i = 0; i + sizeof word <= size; i += sizeof word) {
+        memcpy(&word, characters + i, sizeof word);
+        found |= suspicious(word);
     }
-    for (; size > 0; ++characters, --size)
-        suspicious |= static_cast<uint64_t>(static_cast<int8_t>(*characters) <= 0) << 7;
-    return (suspicious & tops) == 0;
+    memcpy(&word, characters + size - sizeof word, sizeof word); /* the rest, and some of it again */
+    return ((found | suspicious(word)) & tops) == 0;
 }
 
-bool server_text_of(Writer *writer, std::string_view text, ServerText *result) {
+inline bool server_text_of(Writer *writer, std::string_view text, ServerText *result) {
     if (is_plain(text.data(), text.size())) {
         *result = {text.data(), text.size()};
         return true;
@@ -469,9 +470,9 @@ bool put_array(Writer *writer, View array, int level, JEntry *entry) {
     const uint32_t base = writer->entry_count;
     Iterator iterator(array);
     while (iterator.next()) {
-        Entry *element = new_entry(writer);
+        JsonbEntry *element = new_entry(writer);
         element->key = nullptr;
-        set_value(element, iterator.value());
+        element->set_value(iterator.value());
     }
     if (iterator.failed())
         return fail_corrupt(writer, iterator);
@@ -482,8 +483,8 @@ bool put_array(Writer *writer, View array, int level, JEntry *entry) {
         return false;
     for (uint32_t i = 0; i < count; ++i) {
         JEntry child;
-        const Entry element = writer->entries[base + i]; /* a copy: the stack may move */
-        if (!put_value(writer, value_of(element), level, &child)) {
+        const JsonbEntry element = writer->entries[base + i]; /* a copy: the stack may move */
+        if (!put_value(writer, element.value(), level, &child)) {
             note_field(writer, element, i);
             return false;
         }
@@ -494,71 +495,13 @@ bool put_array(Writer *writer, View array, int level, JEntry *entry) {
     return close_container(writer, container, entry);
 }
 
-/* What sorts as keys do in jsonb, as far as eight bytes can tell: the length, then the first bytes. */
-inline uint64_t order_of(const char *key, uint32_t size) {
-    if (size >= UINT16_MAX)
-        return uint64_t{UINT16_MAX} << 48;
-    uint64_t leading = 0;
-    memcpy(&leading, key, std::min<size_t>(size, 6));
-    return static_cast<uint64_t>(size) << 48 | pg_bswap64(leading) >> 16;
-}
-
-/* jsonb's order of keys: shorter ones first, then by bytes. */
-inline int compare_keys(const Entry &a, const Entry &b) {
-    if (a.order != b.order)
-        return a.order < b.order ? -1 : 1;
-    if (a.key_size <= 6)
-        return 0;
-    if (a.key_size != b.key_size)
-        return a.key_size < b.key_size ? -1 : 1;
-    return memcmp(a.key, b.key, a.key_size);
-}
-
-/* A total order, for a sort that is not stable: of equal keys the one that comes first in the document. */
-inline bool is_before(const Entry &a, const Entry &b) {
-    const int order = compare_keys(a, b);
-    return order != 0 ? order < 0 : a.bytes < b.bytes;
-}
-
-void sort_entries(Entry *entries, uint32_t count) {
-    constexpr uint32_t few = 32;
-    if (count > few) {
-        std::sort(entries, entries + count, is_before);
-        return;
-    }
-    for (uint32_t i = 1; i < count; ++i) {
-        if (compare_keys(entries[i - 1], entries[i]) <= 0)
-            continue;
-        const Entry moving = entries[i];
-        uint32_t to = i;
-        do {
-            entries[to] = entries[to - 1];
-            --to;
-        } while (to > 0 && compare_keys(entries[to - 1], moving) > 0);
-        entries[to] = moving;
-    }
-}
-
-/* Leaves the first of equal keys; returns how many are left. */
-uint32_t remove_duplicates(Entry *entries, uint32_t count) {
-    uint32_t kept = 1;
-    for (uint32_t i = 1; i < count; ++i) {
-        if (compare_keys(entries[kept - 1], entries[i]) == 0)
-            continue;
-        if (kept != i)
-            entries[kept] = entries[i];
-        ++kept;
-    }
-    return kept;
-}
-
 bool put_object(Writer *writer, View document, int level, JEntry *entry) {
     if (level > max_nesting)
         return fail_nesting(writer);
     const uint32_t base = writer->entry_count;
     Iterator iterator(document);
     while (iterator.next()) {
-        Entry *element = new_entry(writer);
+        JsonbEntry *element = new_entry(writer);
         ServerText key;
         element->key = "";
         element->key_size = 0;
@@ -570,25 +513,21 @@ bool put_object(Writer *writer, View document, int level, JEntry *entry) {
         }
         element->key = key.data;
         element->key_size = static_cast<uint32_t>(key.size);
-        element->order = order_of(key.data, element->key_size);
-        set_value(element, iterator.value());
+        element->order = jsonb_key_order(key.data, element->key_size);
+        element->set_value(iterator.value());
     }
     if (iterator.failed())
         return fail_corrupt(writer, iterator);
 
-    uint32_t count = writer->entry_count - base;
-    if (count > 1) {
-        sort_entries(writer->entries + base, count);
-        count = remove_duplicates(writer->entries + base, count);
-        writer->entry_count = base + count;
-    }
+    const uint32_t count = arrange_jsonb_keys(writer->entries + base, writer->entry_count - base);
+    writer->entry_count = base + count;
 
     Container container;
     if (!open_container(writer, &container, JB_FOBJECT, count, count * 2))
         return false;
     for (uint32_t i = 0; i < count; ++i) {
         JEntry child;
-        const Entry &element = writer->entries[base + i];
+        const JsonbEntry &element = writer->entries[base + i];
         if (element.key_size > JENTRY_OFFLENMASK)
             return fail_size(writer);
         if (!put_ascii(writer, element.key, element.key_size, &child) || !add_child(writer, &container, child))
@@ -596,8 +535,8 @@ bool put_object(Writer *writer, View document, int level, JEntry *entry) {
     }
     for (uint32_t i = 0; i < count; ++i) {
         JEntry child;
-        const Entry element = writer->entries[base + i]; /* a copy: the stack may move */
-        if (!put_value(writer, value_of(element), level, &child)) {
+        const JsonbEntry element = writer->entries[base + i]; /* a copy: the stack may move */
+        if (!put_value(writer, element.value(), level, &child)) {
             note_field(writer, element, i);
             return false;
         }
