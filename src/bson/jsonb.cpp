@@ -9,6 +9,7 @@
  */
 #include "bson/jsonb.h"
 
+#include "bson/base64.h"
 #include "bson/extended_json_text.h"
 #include "bson/jsonb_keys.h"
 #include "bson/numeric_writer.h"
