@@ -19,6 +19,10 @@ extern "C" {
 #include "nodes/plannodes.h"
 #include "optimizer/pathnode.h"
 #include "parser/parsetree.h"
+#include "storage/latch.h"
+#if PG_VERSION_NUM >= 180000
+#include "storage/waiteventset.h"
+#endif
 }
 
 namespace mongoferry {
@@ -59,6 +63,16 @@ inline ForeignPath *make_foreign_scan_path(PlannerInfo *root, RelOptInfo *relati
 #else
     return create_foreignscan_path(root, relation, nullptr, rows, startup, total, NIL, relation->lateral_relids,
                                    nullptr, NIL);
+#endif
+}
+
+/* A set of things to wait for, freed with FreeWaitEventSet() or, where PostgreSQL can, when an error ends the
+ * statement. */
+inline WaitEventSet *create_statement_wait_event_set(int events) {
+#if PG_VERSION_NUM >= 170000
+    return CreateWaitEventSet(CurrentResourceOwner, events);
+#else
+    return CreateWaitEventSet(CurrentMemoryContext, events);
 #endif
 }
 

@@ -1,0 +1,107 @@
+/* See driver.h. */
+#include "source/live/driver.h"
+
+#include "pg/guard.h"
+
+extern "C" {
+#include "mb/pg_wchar.h"
+}
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace mongoferry::source::live {
+
+static int scope_depth = 0;
+static bool scope_is_quiet = false;
+static char first_logged[512] = "";
+
+namespace {
+struct LogLine {
+    const char *domain;
+    const char *message;
+};
+} // namespace
+
+static void BSON_CALL take_log(mongoc_log_level_t level, const char *domain, const char *message, void *) noexcept {
+    if (level <= MONGOC_LOG_LEVEL_WARNING && first_logged[0] == '\0')
+        strlcpy(first_logged, message, sizeof first_logged);
+    if (scope_depth == 0 || scope_is_quiet || level > MONGOC_LOG_LEVEL_INFO)
+        return;
+    LogLine line{domain, message};
+    /* ereport() below ERROR can fail too (out of memory, a client that is gone). */
+    (void)guard_detail::run_under_pg_try(
+        [](void *argument) {
+            LogLine *self = static_cast<LogLine *>(argument);
+            ereport(DEBUG2, (errmsg_internal("libmongoc: %s: %s", self->domain, self->message)));
+        },
+        &line);
+}
+
+void initialize_driver() {
+    static bool initialized = false;
+    if (initialized)
+        return;
+    /* libmongoc keeps counters in shared memory unless told not to; a constructor of the library may have made the
+     * segment before we could tell it. It works as well without its name, which nobody here looks for, and which a
+     * backend that is killed would leave behind. */
+    const bool shared_counters = getenv("MONGOC_DISABLE_SHM") == nullptr;
+    setenv("MONGOC_DISABLE_SHM", "1", 0);
+    mongoc_init();
+    if (shared_counters) {
+        char name[32];
+        snprintf(name, sizeof name, "/mongoc-%u", static_cast<unsigned>(getpid()));
+        (void)shm_unlink(name);
+    }
+    mongoc_log_set_handler(take_log, nullptr);
+    initialized = true;
+}
+
+bool inside_driver() noexcept {
+    return scope_depth > 0;
+}
+
+DriverScope::DriverScope(bool quiet) noexcept {
+    ++scope_depth;
+    scope_is_quiet = quiet;
+    first_logged[0] = '\0';
+}
+
+DriverScope::~DriverScope() {
+    --scope_depth;
+}
+
+const char *DriverScope::logged() const noexcept {
+    return first_logged;
+}
+
+static std::string without_foreign_letters(const std::string &text) {
+    std::string result = text;
+    for (char &letter : result)
+        if (static_cast<unsigned char>(letter) >= 0x80)
+            letter = '?';
+    return result;
+}
+
+std::string to_server_text(const std::string &utf8) {
+    if (!pg_verify_mbstr(PG_UTF8, utf8.c_str(), static_cast<int>(utf8.size()), true))
+        return without_foreign_letters(utf8);
+    if (GetDatabaseEncoding() == PG_UTF8)
+        return utf8;
+    try {
+        const char *converted =
+            pg_guard([&] { return pg_any_to_server(utf8.c_str(), static_cast<int>(utf8.size()), PG_UTF8); });
+        return converted;
+    } catch (const PgError &) {
+        return without_foreign_letters(utf8);
+    }
+}
+
+std::string to_utf8(const std::string &server_text) {
+    if (GetDatabaseEncoding() == PG_UTF8)
+        return server_text;
+    return pg_guard(
+        [&] { return pg_server_to_any(server_text.c_str(), static_cast<int>(server_text.size()), PG_UTF8); });
+}
+
+} // namespace mongoferry::source::live

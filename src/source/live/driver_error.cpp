@@ -1,0 +1,143 @@
+/* See driver_error.h. */
+#include "source/live/driver_error.h"
+
+#include "source/live/driver.h"
+
+namespace mongoferry::source::live {
+
+bool read_server_failure(bson::View reply, ServerFailure *failure) {
+    auto number = [](const bson::Value &value) -> double {
+        switch (value.type) {
+        case bson::Type::int32:
+            return bson::load_int32(value.bytes);
+        case bson::Type::int64:
+            return static_cast<double>(bson::load_int64(value.bytes));
+        case bson::Type::float64:
+            return bson::load_float64(value.bytes);
+        case bson::Type::boolean:
+            return value.bytes[0];
+        default:
+            return 0;
+        }
+    };
+    auto text = [&](const char *key) -> std::string {
+        bson::Value value;
+        return bson::find(reply, key, &value) && value.type == bson::Type::string
+                   ? to_server_text(std::string(bson::text_of(value)))
+                   : "";
+    };
+    bson::Value value;
+    if (bson::find(reply, "ok", &value) && number(value) != 0)
+        return false;
+    const bool has_code = bson::find(reply, "code", &value);
+    failure->code = has_code ? static_cast<int32_t>(number(value)) : 0;
+    failure->code_name = text("codeName");
+    failure->message = text("errmsg");
+    return has_code || !failure->message.empty();
+}
+
+static std::string described(const ServerName &server) {
+    std::string result = "\"" + server.foreign_server + "\"";
+    if (!server.host_and_port.empty())
+        result += " (" + server.host_and_port + ")";
+    return result;
+}
+
+/* The driver's words, and what we saw below it if that says more. */
+static std::string details(const bson_error_t &error, const StreamContext &context, const char *logged) {
+    std::string result = error.message;
+    for (const char *more : {context.problem, logged})
+        if (more && *more && result.find(more) == std::string::npos)
+            result += (result.empty() ? "" : ": ") + std::string(more);
+    return to_server_text(result);
+}
+
+static bool is_authentication_failure(const bson_error_t &error) noexcept {
+    constexpr uint32_t authentication_failed = 18;
+    return (error.domain == MONGOC_ERROR_CLIENT && error.code == MONGOC_ERROR_CLIENT_AUTHENTICATE) ||
+           error.domain == MONGOC_ERROR_SASL || error.domain == MONGOC_ERROR_SCRAM ||
+           (error.domain == MONGOC_ERROR_SERVER && error.code == authentication_failed);
+}
+
+ConnectionError connect_error(const ServerName &server, const std::string &username, const bson_error_t &error,
+                              const StreamContext &context, const char *logged) {
+    if (is_authentication_failure(error) && !context.protocol_violation && context.problem[0] == '\0')
+        return ConnectionError(ERRCODE_INVALID_PASSWORD,
+                               "authentication failed on server " + described(server) +
+                                   (username.empty() ? "" : " for user \"" + to_server_text(username) + "\""),
+                               to_server_text(error.message), "Check the options of the user mapping.");
+    return ConnectionError(context.protocol_violation ? ERRCODE_PROTOCOL_VIOLATION
+                                                      : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+                           "could not connect to server " + described(server), details(error, context, logged));
+}
+
+ConnectionError lost_connection_error(const ServerName &server, const bson_error_t &error,
+                                      const StreamContext &context) {
+    if (context.protocol_violation)
+        return invalid_reply_error(server, context.problem);
+    return ConnectionError(ERRCODE_CONNECTION_FAILURE, "lost the connection to server " + described(server),
+                           details(error, context, nullptr));
+}
+
+ConnectionError invalid_reply_error(const ServerName &server, const std::string &what) {
+    return ConnectionError(ERRCODE_PROTOCOL_VIOLATION, "server " + described(server) + " sent an invalid reply",
+                           "The reply can't be used: " + to_server_text(what) + ".");
+}
+
+/* By MongoDB's error codes; those that are not named here say what is wrong with the command. */
+static int sqlstate_of(int32_t code) noexcept {
+    switch (code) {
+    case 13: /* Unauthorized */
+        return ERRCODE_INSUFFICIENT_PRIVILEGE;
+    case 18:   /* AuthenticationFailed */
+    case 8000: /* AtlasError: of its proxy, on wrong credentials */
+        return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
+    case 50:    /* MaxTimeMSExpired */
+    case 262:   /* ExceededTimeLimit */
+    case 11601: /* Interrupted */
+        return ERRCODE_QUERY_CANCELED;
+    case 6:     /* HostUnreachable */
+    case 7:     /* HostNotFound */
+    case 89:    /* NetworkTimeout */
+    case 91:    /* ShutdownInProgress */
+    case 189:   /* PrimarySteppedDown */
+    case 9001:  /* SocketException */
+    case 10107: /* NotWritablePrimary */
+    case 11600: /* InterruptedAtShutdown */
+    case 11602: /* InterruptedDueToReplStateChange */
+    case 13435: /* NotPrimaryNoSecondaryOk */
+    case 13436: /* NotPrimaryOrSecondary */
+        return ERRCODE_CONNECTION_FAILURE;
+    case 146: /* ExceededMemoryLimit */
+    case 292: /* QueryExceededMemoryLimitNoDiskUseAllowed */
+        return ERRCODE_FDW_OUT_OF_MEMORY;
+    case 26: /* NamespaceNotFound */
+        return ERRCODE_FDW_TABLE_NOT_FOUND;
+    default:
+        return ERRCODE_FDW_ERROR;
+    }
+}
+
+Error server_error(const ServerName &server, const std::string &command, const std::string &name_space,
+                   const ServerFailure &failure) {
+    constexpr int32_t cursor_not_found = 43;
+    constexpr int32_t cursor_killed = 237;
+    std::string detail = "MongoDB error";
+    if (failure.code != 0)
+        detail += " " + std::to_string(failure.code);
+    if (!failure.code_name.empty())
+        detail += " (" + failure.code_name + ")";
+    detail += " in command " + command + " on \"" + to_server_text(name_space) + "\"";
+    if (failure.code == cursor_not_found || failure.code == cursor_killed)
+        return Error(ERRCODE_FDW_ERROR, "the cursor of a scan is gone on server " + described(server),
+                     detail + (failure.message.empty() ? "." : ": " + failure.message),
+                     "A server gives up a cursor when nothing is fetched from it for a while (30 minutes, or 10 on "
+                     "servers without sessions), or when it is killed or restarts. A smaller \"fetch_size\" makes the "
+                     "pauses between two fetches shorter.");
+    return Error(sqlstate_of(failure.code),
+                 "server " + described(server) +
+                     " reports: " + (failure.message.empty() ? std::string("no reason given") : failure.message),
+                 detail + ".");
+}
+
+} // namespace mongoferry::source::live

@@ -1,0 +1,24 @@
+/*
+ * The driver's way to the network: a stream over a non-blocking socket that waits as a backend has to.
+ *
+ * The driver's own socket stream polls without a look at the process latch: a cancel request would wait for its
+ * timeout, and so would another session's DROP DATABASE, which needs every backend to acknowledge a barrier. This
+ * stream waits through a StreamContext instead. It also connects by itself (non-blocking, several addresses of a host
+ * one after the other), because a client with its own stream initiator leaves that to the initiator, TLS included.
+ */
+#pragma once
+
+#include "source/live/driver_compat.h"
+#include "source/live/stream_context.h"
+
+namespace mongoferry::source::live {
+
+/*
+ * A mongoc_stream_initiator_t; user_data is the StreamContext of the client, which must outlive it. Begins to connect
+ * and returns at once; the connection is established when the driver polls the stream. Name resolution is the one thing
+ * that blocks and can't be cancelled. Never throws, never raises.
+ */
+mongoc_stream_t *BSON_CALL open_stream(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *user_data,
+                                       bson_error_t *error) noexcept;
+
+} // namespace mongoferry::source::live
