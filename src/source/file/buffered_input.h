@@ -13,7 +13,7 @@ namespace mongoferry::source {
 
 class BufferedInput {
 public:
-    static constexpr size_t usual_capacity = 512 * 1024;
+    static constexpr size_t usual_capacity = 256 * 1024; /* what stays in a second-level cache */
 
     /* The input must outlive this. */
     explicit BufferedInput(Input &input, size_t capacity = usual_capacity);
