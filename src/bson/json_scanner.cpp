@@ -1,6 +1,8 @@
 /* See json_scanner.h. */
 #include "bson/json_scanner.h"
 
+#include "bson/utf8.h"
+
 #include <charconv>
 #include <cstring>
 
@@ -36,39 +38,6 @@ const char *find_special(const char *text, const char *end) noexcept {
            static_cast<uint8_t>(*text) < 0x80)
         ++text;
     return text;
-}
-
-/* The size of the UTF-8 sequence of several bytes that begins here, by RFC 3629's table; 0 if it is none. It may be
- * longer than the text. */
-size_t sequence_size(const uint8_t *bytes, size_t available) noexcept {
-    const uint8_t lead = bytes[0];
-    size_t size;
-    uint8_t lowest = 0x80; /* of the second byte */
-    uint8_t highest = 0xBF;
-    if (lead >= 0xC2 && lead <= 0xDF) {
-        size = 2;
-    } else if (lead >= 0xE0 && lead <= 0xEF) {
-        size = 3;
-        if (lead == 0xE0)
-            lowest = 0xA0; /* no overlong forms */
-        else if (lead == 0xED)
-            highest = 0x9F; /* no surrogates */
-    } else if (lead >= 0xF0 && lead <= 0xF4) {
-        size = 4;
-        if (lead == 0xF0)
-            lowest = 0x90;
-        else if (lead == 0xF4)
-            highest = 0x8F; /* not beyond U+10FFFF */
-    } else {
-        return 0;
-    }
-    for (size_t i = 1; i < size && i < available; ++i) {
-        if (bytes[i] < lowest || bytes[i] > highest)
-            return 0;
-        lowest = 0x80;
-        highest = 0xBF;
-    }
-    return size;
 }
 
 void append_utf8(uint32_t code_point, std::string &out) {
@@ -236,7 +205,7 @@ void JsonScanner::read_string(JsonText &text, const char *message) {
         } else {
             do {
                 const size_t available = static_cast<size_t>(end_ - position_);
-                const size_t size = sequence_size(reinterpret_cast<const uint8_t *>(position_), available);
+                const size_t size = utf8_sequence_size(reinterpret_cast<const uint8_t *>(position_), available);
                 if (size == 0)
                     fail("a string is not valid UTF-8");
                 if (size > available) {
