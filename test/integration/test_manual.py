@@ -52,20 +52,6 @@ def test_functions_of_the_manual_exist_and_none_is_forgotten(connection):
     assert named == existing
 
 
-def test_everything_has_a_comment(connection):
-    missing = connection.execute(
-        "SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend"
-        " WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'"
-        " AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'mongoferry')"
-        " AND classid NOT IN ('pg_cast'::regclass, 'pg_amop'::regclass, 'pg_amproc'::regclass)"
-        " AND NOT EXISTS (SELECT FROM pg_type t WHERE t.oid = objid AND classid = 'pg_type'::regclass"
-        "                 AND (t.typelem <> 0 OR t.typrelid <> 0))"
-        " AND NOT EXISTS (SELECT FROM pg_description x WHERE x.objoid = objid AND x.classoid = classid AND x.objsubid = 0)"
-        " ORDER BY 1"
-    ).fetchall()
-    assert missing == []
-
-
 def test_links_within_the_manual_lead_somewhere():
     headings = {
         re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-")
