@@ -152,7 +152,7 @@ Connection::Server Connection::select_server() {
         (void)context_.wait(static_cast<struct pollfd *>(nullptr), 0, std::min(now + pause, selection_end));
         raise_interrupt();
         /* A client leaves servers alone for five seconds after a failure; a new one does not. */
-        if (users == 0) {
+        if (users <= 1) {
             close_client();
             open_client();
         }
@@ -232,7 +232,13 @@ void Connection::command(const Server &server, const std::string &database, cons
     if (read_server_failure(view_of(reply->get()), &failure)) {
         proven_ = true;
         bson::Iterator iterator(bson::view_of(command));
-        throw server_error(name_of(server), iterator.next() ? std::string(iterator.key()) : "", name_space, failure);
+        const Error refusal =
+            server_error(name_of(server), iterator.next() ? std::string(iterator.key()) : "", name_space, failure);
+        if (refusal.sqlstate != ERRCODE_CONNECTION_FAILURE)
+            throw refusal;
+        /* The server is about to go, or is not what it was: the next statement had better look around anew. */
+        break_up();
+        throw ConnectionError(refusal.sqlstate, refusal.message, refusal.detail, refusal.hint);
     }
     if (!answered) {
         break_up();
@@ -260,19 +266,18 @@ static bson::Document kill_sessions_command(const bson_t *session_id) {
     return command.finish();
 }
 
-/* Whether the server has done it. */
-static bool run_quietly(mongoc_client_t *client, const char *database, const bson::Document &command,
-                        uint32_t server_id, mongoc_client_session_t *session, bool *lost) noexcept {
+/* *lost: no answer came. That the server refuses, because the cursor is gone already, is all the same. */
+static void run_quietly(mongoc_client_t *client, const char *database, const bson::Document &command,
+                        uint32_t server_id, bool *lost) noexcept {
     bson_t bytes;
     BsonHandle options, reply;
     bson_error_t error{};
     if (!bson_init_static(&bytes, command.data(), command.size()) ||
-        !append_command_options(options.get(), server_id, session, nullptr))
-        return false;
-    const bool done =
-        mongoc_client_command_with_opts(client, database, &bytes, nullptr, options.get(), reply.prepare(), &error);
-    *lost = !done && error.domain != MONGOC_ERROR_SERVER;
-    return done;
+        !append_command_options(options.get(), server_id, nullptr, nullptr))
+        return;
+    *lost =
+        !mongoc_client_command_with_opts(client, database, &bytes, nullptr, options.get(), reply.prepare(), &error) &&
+        error.domain != MONGOC_ERROR_SERVER;
 }
 
 bool Connection::discard_here(const Leftover &leftover) noexcept {
@@ -281,9 +286,8 @@ bool Connection::discard_here(const Leftover &leftover) noexcept {
         DriverScope scope(true);
         BoundedWaits bounded(&context_, monotonic_time() + discard_time);
         context_.begin_call();
-        (void)run_quietly(client_, leftover.database->c_str(),
-                          kill_cursors_command(*leftover.collection, leftover.cursor_id), leftover.server->id,
-                          leftover.session, &lost);
+        run_quietly(client_, leftover.database->c_str(), kill_cursors_command(*leftover.collection, leftover.cursor_id),
+                    leftover.server->id, &lost);
     } catch (const std::exception &) {
         return false;
     }
@@ -325,15 +329,14 @@ void Connection::discard_elsewhere(const Leftover &leftover) noexcept {
         ServerDescriptionHandle server(mongoc_client_select_server(client, false, nullptr, &error));
         if (server) {
             const uint32_t server_id = mongoc_server_description_id(server.get());
-            bool lost = false, done = false;
-            if (leftover.session)
-                done = run_quietly(client, "admin",
-                                   kill_sessions_command(mongoc_client_session_get_lsid(leftover.session)), server_id,
-                                   nullptr, &lost);
-            if (!done && !lost && leftover.cursor_id != 0)
-                (void)run_quietly(client, leftover.database->c_str(),
-                                  kill_cursors_command(*leftover.collection, leftover.cursor_id), server_id, nullptr,
-                                  &lost);
+            bool lost = false;
+            if (leftover.cursor_id != 0)
+                run_quietly(client, leftover.database->c_str(),
+                            kill_cursors_command(*leftover.collection, leftover.cursor_id), server_id, &lost);
+            /* A cursor that was about to be opened is known by nothing but its session. */
+            if (!lost && leftover.in_flight && leftover.session)
+                run_quietly(client, "admin", kill_sessions_command(mongoc_client_session_get_lsid(leftover.session)),
+                            server_id, &lost);
         } else {
             mongoc_client_reset(client);
         }

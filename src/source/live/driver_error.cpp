@@ -43,9 +43,14 @@ static std::string described(const ServerName &server) {
     return result;
 }
 
-/* The driver's words, and what we saw below it if that says more. */
+/* What we saw below the driver, which is nearer to the cause; else the driver's own words, and what it logged. */
 static std::string details(const bson_error_t &error, const StreamContext &context, const char *logged) {
+    static const std::string jargon = "No suitable servers found (`serverSelectionTryOnce` set)";
     std::string result = error.message;
+    if (result.compare(0, jargon.size(), jargon) == 0)
+        result = "No suitable server was found" + result.substr(jargon.size());
+    else if (context.problem[0] != '\0')
+        result = context.problem;
     for (const char *more : {context.problem, logged})
         if (more && *more && result.find(more) == std::string::npos)
             result += (result.empty() ? "" : ": ") + std::string(more);

@@ -64,9 +64,8 @@ void RemoteCursor::run(const bson::Document &command, bool begins_read) {
     } catch (const ConnectionError &) {
         throw;
     } catch (const Error &) {
-        /* The server has answered, and a cursor is gone with a failure. */
+        /* The server has answered. It may have closed the cursor or not. */
         in_flight_ = false;
-        cursor_id_ = 0;
         throw;
     }
     in_flight_ = false;
