@@ -139,6 +139,17 @@ def test_name_need_not_tell_of_gzip(read, write_file, compressed):
 
 
 @compression
+def test_bson_that_begins_like_gzip(read, write_file, compressed):
+    """The length 559903 is the magic number of gzip, its method and no flags."""
+    overhead = len(bson.encode({"_id": 1, "name": "x", "text": ""}))
+    documents = [{"_id": 1, "name": "x", "text": "y" * (0x088B1F - overhead)}, {"_id": 2}]
+    content = bson_bytes(documents)
+    assert content[:4] == b"\x1f\x8b\x08\x00"
+    path = write_file("orders.bson", content, compressed=compressed)
+    assert [row[0] for row in read(path)] == [1, 2]
+
+
+@compression
 def test_empty(read, write_dump, write_file, compressed):
     assert read(write_dump({"orders": []}, compressed=compressed)) == []
     assert read(write_file("empty.bson", b"", compressed=compressed)) == []

@@ -38,6 +38,18 @@ Run frame_documents(const uint8_t *bytes, size_t size, Terminator terminator) {
     return run;
 }
 
+bool resembles_document(const uint8_t *bytes, size_t size) noexcept {
+    if (size <= prefix_size)
+        return false;
+    bson::Type type = static_cast<bson::Type>(bytes[prefix_size]);
+    bool known = (bytes[prefix_size] >= 1 && type <= bson::Type::decimal128) || type == bson::Type::max_key ||
+                 type == bson::Type::min_key;
+    size_t i = prefix_size + 1;
+    while (known && i < size && bytes[i] >= ' ')
+        ++i;
+    return known && (i == size || bytes[i] == 0);
+}
+
 void hand_out(Batch *batch, const uint8_t *documents, size_t size, int64_t offset) noexcept {
     batch->layout = Batch::Layout::packed;
     batch->start = batch->position = documents;

@@ -46,6 +46,10 @@ struct Run {
 enum class Terminator : bool { no, yes };
 Run frame_documents(const uint8_t *bytes, size_t size, Terminator terminator);
 
+/* True if the bytes behind a length prefix could be a document's: a type and a key of sane characters. For telling
+ * formats apart, when a file's first bytes mean something in another format too. */
+bool resembles_document(const uint8_t *bytes, size_t size) noexcept;
+
 /* Sets up a batch over a run of documents. */
 void hand_out(Batch *batch, const uint8_t *documents, size_t size, int64_t offset) noexcept;
 

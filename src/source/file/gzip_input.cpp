@@ -20,7 +20,7 @@ struct GzipInput::State {
 };
 
 bool is_gzip(const uint8_t *bytes, size_t size) noexcept {
-    return size >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
+    return size >= 4 && bytes[0] == 0x1f && bytes[1] == 0x8b && bytes[2] == 8 && (bytes[3] & 0xe0) == 0;
 }
 
 GzipInput::GzipInput(Input &compressed) : compressed_(compressed), state_(new State) {

@@ -10,7 +10,7 @@
 
 namespace mongoferry::source {
 
-/* True if the bytes begin as gzip does (both bytes of its magic number). */
+/* True if the bytes begin as gzip does: its magic number, deflate as the method, no unknown flags. */
 bool is_gzip(const uint8_t *bytes, size_t size) noexcept;
 
 class GzipInput : public Input {
