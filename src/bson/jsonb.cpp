@@ -39,7 +39,7 @@ struct Writer {
     JsonbEntry *entries;
     uint32_t entry_count;
     uint32_t entry_capacity;
-    StringInfo error_path; /* from the innermost field outwards; NULL as long as all goes well */
+    const char *error_path; /* where a text was refused, from the innermost field outwards; or NULL */
     JsonbEntry first[first_entries];
 };
 
@@ -61,34 +61,35 @@ bool fail(Writer *writer, int sqlstate, const char *message) {
 
 /* jsonb keeps lengths in 28 bits, and a value is at most 1 GB; both end here. */
 [[gnu::cold]] bool fail_size(Writer *writer) {
-    return fail(
-        writer, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-        psprintf("It is larger than the %d bytes that an object or array in jsonb can hold.", JENTRY_OFFLENMASK));
+    return fail(writer, ERRCODE_PROGRAM_LIMIT_EXCEEDED, "is larger than an object or array in jsonb can be");
 }
 
-[[gnu::cold]] bool fail_corrupt(Writer *writer, const Iterator &iterator) {
-    return fail(writer, ERRCODE_FDW_ERROR, psprintf("The document is corrupt: %s.", iterator.error()));
+[[gnu::cold]] bool fail_nesting(Writer *writer) {
+    return fail(writer, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                psprintf("has objects and arrays nested more than %d levels deep", max_nesting));
 }
 
-/* Notes on the way out in which field an error happened. The key may be anything: what is not plain ASCII becomes '?'.
+[[gnu::cold]] bool fail_corrupt(Writer *writer, const char *message) {
+    return fail(writer, ERRCODE_DATA_CORRUPTED, message);
+}
+
+/* Notes on the way out in which field a text was refused. The key may be anything: what is not plain ASCII becomes '?'.
  */
 [[gnu::cold]] void note_field(Writer *writer, const JsonbEntry &entry, uint32_t index) {
     constexpr int longest = 200;
-    if (!writer->error_path)
-        writer->error_path = makeStringInfo();
-    StringInfoData outer;
-    initStringInfo(&outer);
+    if (ERRCODE_TO_CATEGORY(writer->error->sqlstate) != ERRCODE_DATA_EXCEPTION)
+        return;
+    StringInfoData path;
+    initStringInfo(&path);
     if (entry.key) {
         for (uint32_t i = 0; i < entry.key_size && i < longest; ++i)
-            appendStringInfoChar(&outer, entry.key[i] >= ' ' && entry.key[i] <= '~' ? entry.key[i] : '?');
+            appendStringInfoChar(&path, entry.key[i] >= ' ' && entry.key[i] <= '~' ? entry.key[i] : '?');
     } else {
-        appendStringInfo(&outer, "%u", index);
+        appendStringInfo(&path, "%u", index);
     }
-    if (writer->error_path->len > 0 && writer->error_path->len < longest)
-        appendStringInfo(&outer, ".%s", writer->error_path->data);
-    else if (writer->error_path->len > 0)
-        appendStringInfoString(&outer, ".…");
-    *writer->error_path = outer;
+    if (writer->error_path)
+        appendStringInfo(&path, ".%s", strlen(writer->error_path) < longest ? writer->error_path : "...");
+    writer->error_path = path.data;
 }
 
 /* ---- space ---- */
@@ -457,12 +458,7 @@ bool put_value(Writer *writer, const Value &value, int level, JEntry *entry) {
     case Type::max_key:
         return put_wrapper(writer, "$maxKey", entry, [&](JEntry *child) { return put_int64(writer, 1, child); });
     }
-    return fail(writer, ERRCODE_FDW_ERROR, "The document is corrupt: unknown element type.");
-}
-
-bool fail_nesting(Writer *writer) {
-    return fail(writer, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-                psprintf("Objects and arrays are nested more than %d levels deep.", max_nesting));
+    return fail_corrupt(writer, "unknown element type");
 }
 
 bool put_array(Writer *writer, View array, int level, JEntry *entry) {
@@ -476,7 +472,7 @@ bool put_array(Writer *writer, View array, int level, JEntry *entry) {
         element->set_value(iterator.value());
     }
     if (iterator.failed())
-        return fail_corrupt(writer, iterator);
+        return fail_corrupt(writer, iterator.error());
 
     const uint32_t count = writer->entry_count - base;
     Container container;
@@ -504,12 +500,11 @@ bool put_object(Writer *writer, View document, int level, JEntry *entry) {
     while (iterator.next()) {
         JsonbEntry *element = new_entry(writer);
         ServerText key;
-        element->key = "";
-        element->key_size = 0;
         if (!server_text_of(writer, iterator.key(), &key)) {
             element->key = iterator.key().data();
             element->key_size = static_cast<uint32_t>(iterator.key().size());
             note_field(writer, *element, 0);
+            writer->error->message = psprintf("has a name that %s", writer->error->message);
             return false;
         }
         element->key = key.data;
@@ -518,7 +513,7 @@ bool put_object(Writer *writer, View document, int level, JEntry *entry) {
         element->set_value(iterator.value());
     }
     if (iterator.failed())
-        return fail_corrupt(writer, iterator);
+        return fail_corrupt(writer, iterator.error());
 
     const uint32_t count = arrange_jsonb_keys(writer->entries + base, writer->entry_count - base);
     writer->entry_count = base + count;
@@ -591,8 +586,7 @@ Datum jsonb_from_value(const Value &value, const ConversionOptions &options, Con
 
     if (!put_root(&writer, value)) {
         if (writer.error_path)
-            error->message =
-                psprintf("%s It is in the field \"%s\" of the value.", error->message, writer.error_path->data);
+            error->message = psprintf("has a field \"%s\" that %s", writer.error_path, error->message);
         return 0;
     }
     SET_VARSIZE(writer.buffer, writer.length);
