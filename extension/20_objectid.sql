@@ -1,5 +1,9 @@
 -- The type mongoferry.objectid: MongoDB's ObjectId.
 
+-- Types and functions are for everybody, as those of an extension in the schema public would be. What somebody may read
+-- or write is settled by rights on servers, foreign tables and the extension's tables.
+GRANT USAGE ON SCHEMA mongoferry TO PUBLIC;
+
 CREATE TYPE mongoferry.objectid;
 
 CREATE FUNCTION mongoferry.objectid_in(cstring) RETURNS mongoferry.objectid

@@ -8,7 +8,7 @@ CREATE TABLE mongoferry.id_map (
     UNIQUE (id, collection)
 );
 COMMENT ON TABLE mongoferry.id_map IS
-    'which UUID stands for which key of the source; filled by map_id() and map_ids(), or by hand where the UUIDs exist already. Users of map_id() need USAGE on the schema, and SELECT and INSERT on this table';
+    'which UUID stands for which key of the source; filled by map_id() and map_ids(), or by hand where the UUIDs exist already. Users of map_id() need SELECT and INSERT on this table';
 COMMENT ON COLUMN mongoferry.id_map.collection IS 'collection that the key belongs to, or any other name for a set of keys';
 COMMENT ON COLUMN mongoferry.id_map.source_id IS 'key at the source, as text';
 COMMENT ON COLUMN mongoferry.id_map.id IS 'key at the target; by default a new version 7 UUID';

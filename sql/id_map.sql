@@ -41,7 +41,6 @@ RESET search_path;
 
 -- rights are those of the caller
 CREATE ROLE regress_mongoferry_mapper;
-GRANT USAGE ON SCHEMA mongoferry TO regress_mongoferry_mapper;
 SET LOCAL ROLE regress_mongoferry_mapper;
 SAVEPOINT before;
 SELECT mongoferry.map_id('customers', '42');

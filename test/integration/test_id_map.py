@@ -130,7 +130,6 @@ def test_the_map_survives_a_dump(postgres, database, connection):
 
 
 def test_rights_are_those_of_the_caller(connect, connection, ordinary_role):
-    connection.execute(f"GRANT USAGE ON SCHEMA mongoferry TO {ordinary_role}")
     role = connect(user=ordinary_role)
     for statement, arguments in ((MAP_ID, ("customers", "1")), (MAP_IDS, ("customers", ["1"]))):
         with pytest.raises(errors.InsufficientPrivilege, match="id_map"):
