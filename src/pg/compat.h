@@ -103,3 +103,44 @@ inline int ssup_datum_unsigned_cmp(Datum x, Datum y, SortSupport) {
     return x < y ? -1 : x > y;
 }
 #endif
+
+/* Calls a type's input function. False if it finds the text wrong and says so without raising (from 16 on, and only
+ * those functions that can); sqlstate and message (palloc'd) are its error's. */
+extern "C" {
+#include "nodes/nodeFuncs.h"
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#endif
+}
+
+namespace mongoferry {
+
+inline bool call_input_function_softly(FmgrInfo *function, char *text, Oid parameter, int32 typmod, Datum *result,
+                                       int *sqlstate, const char **message) {
+#if PG_VERSION_NUM >= 160000
+    ErrorSaveContext error{};
+    error.type = T_ErrorSaveContext;
+    error.details_wanted = true;
+    if (InputFunctionCallSafe(function, text, parameter, typmod, reinterpret_cast<Node *>(&error), result))
+        return true;
+    *sqlstate = error.error_data->sqlerrcode;
+    *message = error.error_data->message;
+    return false;
+#else
+    (void)sqlstate;
+    (void)message;
+    *result = InputFunctionCall(function, text, parameter, typmod);
+    return true;
+#endif
+}
+
+/* expression_tree_walker: before 16 it is declared without the walker's parameters, which C++ takes at its word. */
+inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context) {
+#if PG_VERSION_NUM >= 160000
+    return expression_tree_walker(node, walker, context);
+#else
+    return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)), context);
+#endif
+}
+
+} // namespace mongoferry
