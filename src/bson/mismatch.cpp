@@ -1,0 +1,219 @@
+/* See mismatch.h. */
+#include "bson/mismatch.h"
+
+#include "bson/converter.h"
+#include "bson/extended_json_writer.h"
+
+extern "C" {
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+}
+
+namespace mongoferry::bson {
+
+/* How much of a value is shown in a message, in bytes of UTF-8. */
+constexpr size_t excerpt_size = 120;
+
+/* UTF-8 that may be anything, cut to a size, as text for a message: valid in the server's encoding whatever that is,
+ * without control characters. */
+static void append_excerpt(StringInfo message, std::string_view text, bool is_cut) {
+    if (text.size() > excerpt_size) {
+        text = text.substr(0, excerpt_size);
+        is_cut = true;
+    }
+    const bool keeps_utf8 = GetDatabaseEncoding() == PG_UTF8;
+    for (size_t at = 0; at < text.size();) {
+        const unsigned char *bytes = reinterpret_cast<const unsigned char *>(text.data()) + at;
+        if (bytes[0] < 0x80) {
+            if (bytes[0] < 0x20 || bytes[0] == 0x7F)
+                appendStringInfo(message, "\\u%04x", bytes[0]);
+            else
+                appendStringInfoChar(message, static_cast<char>(bytes[0]));
+            ++at;
+            continue;
+        }
+        const size_t size = static_cast<size_t>(pg_utf_mblen(bytes));
+        if (size > text.size() - at) {
+            if (!is_cut)
+                appendStringInfoChar(message, '?');
+            break;
+        }
+        if (!pg_utf8_islegal(bytes, static_cast<int>(size))) {
+            appendStringInfoChar(message, '?');
+            ++at;
+            continue;
+        }
+        if (keeps_utf8)
+            appendBinaryStringInfo(message, text.data() + at, static_cast<int>(size));
+        else
+            appendStringInfo(message, "\\u{%x}", utf8_to_unicode(bytes));
+        at += size;
+    }
+    if (is_cut)
+        appendStringInfoString(message, "...");
+}
+
+namespace {
+/* Keeps the beginning of what is written. */
+struct Beginning {
+    char text[excerpt_size];
+    size_t size;
+    bool is_cut;
+};
+} // namespace
+
+static void append_value(StringInfo message, const Value &value) {
+    Beginning beginning{};
+    const TextSink sink{[](void *context, const char *text, size_t size) {
+                            Beginning *kept = static_cast<Beginning *>(context);
+                            const size_t fits = Min(size, excerpt_size - kept->size);
+                            memcpy(kept->text + kept->size, text, fits);
+                            kept->size += fits;
+                            kept->is_cut = kept->is_cut || fits < size;
+                        },
+                        &beginning};
+    const WriteError error = write_value(value, JsonFormat::relaxed, sink);
+    append_excerpt(message, {beginning.text, beginning.size}, beginning.is_cut || error.message != nullptr);
+}
+
+/* {"_id": …}, or words for its absence. */
+static void append_id(StringInfo message, View document) {
+    Value id;
+    if (!find(document, "_id", &id)) {
+        appendStringInfoString(message, "without _id");
+        return;
+    }
+    appendStringInfoString(message, "{\"_id\": ");
+    append_value(message, id);
+    appendStringInfoChar(message, '}');
+}
+
+static void append_steps(StringInfo path, const PathStep *step) {
+    if (step == nullptr)
+        return;
+    append_steps(path, step->outer);
+    if (step->name) {
+        appendStringInfoChar(path, '.');
+        append_excerpt(path, step->name, false);
+    } else
+        appendStringInfo(path, "." INT64_FORMAT, step->position);
+}
+
+/* The path of the value that is being converted, positions in arrays included. */
+static void append_path(StringInfo message, const Conversion &conversion) {
+    const Column &column = *conversion.column;
+    if (column.of_element && conversion.position >= 0) {
+        const size_t size = strlen(conversion.unwind);
+        appendStringInfo(message, "%s." INT64_FORMAT "%s", conversion.unwind, conversion.position,
+                         column.field.path + size);
+    } else
+        appendStringInfoString(message, column.field.path);
+    append_steps(message, conversion.step);
+}
+
+static const char *hint_of(Way way) {
+    switch (way) {
+    case Way::coerce_strings:
+        return "Set coerce_strings 'true' on the column, table or server to parse strings, or use another column type, "
+               "or set on_mismatch 'null'.";
+    case Way::on_nul:
+        return "Set on_nul 'strip' or 'replace' on the column, table or server, or on_mismatch 'null' to read such "
+               "values as NULL.";
+    case Way::other_type:
+        break;
+    }
+    return "Use another column type, or set on_mismatch 'null' on the column, table or server.";
+}
+
+[[noreturn]] static void raise_misfit(const Converter &converter, const Conversion &conversion, const Value &value) {
+    StringInfoData detail;
+    initStringInfo(&detail);
+    appendStringInfoString(&detail, "Document ");
+    append_id(&detail, conversion.document);
+    appendStringInfo(&detail, " of collection \"%s\", field \"", conversion.source.collection);
+    append_path(&detail, conversion);
+    appendStringInfoString(&detail, "\": value ");
+    append_value(&detail, value);
+    if (conversion.refusal.reason)
+        appendStringInfo(&detail, " %s", conversion.refusal.reason);
+    /* A reason that is another function's message may end in anything. */
+    appendStringInfoChar(&detail, '.');
+
+    ereport(ERROR, (errcode(conversion.refusal.sqlstate),
+                    errmsg("cannot convert BSON %s to %s for column \"%s\" of foreign table \"%s\"",
+                           type_name(value.type), format_type_with_typemod(converter.type, converter.typmod),
+                           conversion.column->field.column_name, conversion.source.relation_name),
+                    errdetail_internal("%s", detail.data), errhint("%s", hint_of(conversion.refusal.way))));
+    pg_unreachable();
+}
+
+void settle_refusal(const Converter &converter, Conversion &conversion, const Value &value) {
+    if (converter.options.on_mismatch == OnMismatch::error)
+        raise_misfit(converter, conversion, value);
+    if (conversion.repeats)
+        return;
+    Column *column = conversion.column;
+    if (column->misfits++ == 0) {
+        MemoryContext previous = MemoryContextSwitchTo(conversion.context);
+        StringInfoData id;
+        initStringInfo(&id);
+        append_id(&id, conversion.document);
+        column->first_id = id.data;
+        MemoryContextSwitchTo(previous);
+    }
+}
+
+void raise_corrupt_document(const Conversion &conversion, const uint8_t *at, const char *error) {
+    const int64_t inside = at ? at - conversion.document.data : 0;
+    if (conversion.source.file_name)
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                        errmsg("corrupt document in file \"%s\"", conversion.source.file_name),
+                        conversion.offset >= 0
+                            ? errdetail("The document at byte " INT64_FORMAT
+                                        " of the uncompressed data is corrupt at byte " INT64_FORMAT ": %s.",
+                                        conversion.offset, conversion.offset + inside, error)
+                            : errdetail("A document is corrupt at its byte " INT64_FORMAT ": %s.", inside, error)));
+    ereport(ERROR,
+            (errcode(ERRCODE_FDW_ERROR), errmsg("corrupt document in collection \"%s\"", conversion.source.collection),
+             errdetail("The document is corrupt at its byte " INT64_FORMAT ": %s.", inside, error)));
+    pg_unreachable();
+}
+
+void warn_of_misfits(const Conversion &conversion, Column *columns, int column_count) {
+    int64_t values = 0;
+    int affected = 0;
+    StringInfoData detail;
+    for (int index = 0; index < column_count; ++index) {
+        Column *column = &columns[index];
+        if (column->misfits == 0)
+            continue;
+        if (affected++ == 0)
+            initStringInfo(&detail);
+        else
+            appendStringInfoChar(&detail, '\n');
+        values += column->misfits;
+        appendStringInfo(&detail,
+                         ngettext("\"%s\" (%s): " INT64_FORMAT " value, in document %s",
+                                  "\"%s\" (%s): " INT64_FORMAT " values, first in document %s",
+                                  static_cast<unsigned long>(column->misfits)),
+                         column->field.column_name, format_type_with_typemod(column->field.type, column->field.typmod),
+                         column->misfits, column->first_id);
+        column->misfits = 0;
+        pfree(column->first_id);
+        column->first_id = nullptr;
+    }
+    if (affected == 0)
+        return;
+
+    char of_columns[40];
+    snprintf(of_columns, sizeof of_columns, ngettext("%d column", "%d columns", static_cast<unsigned long>(affected)),
+             affected);
+    ereport(
+        WARNING,
+        (errmsg_plural(INT64_FORMAT " value of %s of foreign table \"%s\" was read as NULL because it does not fit",
+                       INT64_FORMAT " values of %s of foreign table \"%s\" were read as NULL because they do not fit",
+                       static_cast<unsigned long>(values), values, of_columns, conversion.source.relation_name),
+         errdetail_internal("%s", detail.data)));
+}
+
+} // namespace mongoferry::bson
