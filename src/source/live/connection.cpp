@@ -138,7 +138,9 @@ Connection::Server Connection::select_server() {
             context_.begin_call();
             selected.reset(mongoc_client_select_server(client_, false, mongoc_client_get_read_prefs(client_), &error));
             logged = scope.logged();
-            wait = !selected && !context_.given_up && !context_.protocol_violation && worth_waiting();
+            wait = !selected && error.domain == MONGOC_ERROR_SERVER_SELECTION &&
+                   error.code == MONGOC_ERROR_SERVER_SELECTION_FAILURE && !context_.given_up &&
+                   !context_.protocol_violation && worth_waiting();
         }
         raise_interrupt();
         if (selected)

@@ -27,13 +27,14 @@ bool read_server_failure(bson::View reply, ServerFailure *failure) {
                    : "";
     };
     bson::Value value;
-    if (bson::find(reply, "ok", &value) && number(value) != 0)
+    const bool has_ok = bson::find(reply, "ok", &value);
+    if (has_ok && number(value) != 0)
         return false;
     const bool has_code = bson::find(reply, "code", &value);
     failure->code = has_code ? static_cast<int32_t>(number(value)) : 0;
     failure->code_name = text("codeName");
     failure->message = text("errmsg");
-    return has_code || !failure->message.empty();
+    return has_ok || has_code || !failure->message.empty();
 }
 
 static std::string described(const ServerName &server) {

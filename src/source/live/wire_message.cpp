@@ -71,13 +71,55 @@ static bool is_usable_code(const bson::Value &value) noexcept {
     }
 }
 
+/* Fields whose type the driver takes for granted: of the answer to its greeting, of the steps of authentication, and
+ * of what servers add to any reply. */
+static bool has_expected_type(std::string_view key, const bson::Value &value) noexcept {
+    struct Expectation {
+        std::string_view key;
+        bson::Type type;
+    };
+    static constexpr Expectation expectations[] = {
+        {"speculativeAuthenticate", bson::Type::object},
+        {"conversationId", bson::Type::int32},
+        {"payload", bson::Type::binary},
+        {"done", bson::Type::boolean},
+        {"$clusterTime", bson::Type::object},
+        {"hosts", bson::Type::array},
+        {"passives", bson::Type::array},
+        {"arbiters", bson::Type::array},
+        {"compression", bson::Type::array},
+        {"saslSupportedMechs", bson::Type::array},
+        {"errorLabels", bson::Type::array},
+        {"tags", bson::Type::object},
+        {"writeConcernError", bson::Type::object},
+    };
+    for (const Expectation &expectation : expectations)
+        if (key == expectation.key)
+            return value.type == expectation.type;
+    return true;
+}
+
+static bool has_expected_types(bson::View document) noexcept {
+    bson::Iterator iterator(document);
+    while (iterator.next())
+        if (!has_expected_type(iterator.key(), iterator.value()))
+            return false;
+    return true;
+}
+
 static const char *check_reply_document(bson::View document) noexcept {
     constexpr const char *corrupt = "a reply's document is corrupt";
+    constexpr const char *wrong_type = "a reply's field is of the wrong type";
     if (!bson::is_framed(document))
         return corrupt;
     bson::Iterator iterator(document);
     while (iterator.next()) {
         const bson::Value &value = iterator.value();
+        if (!has_expected_type(iterator.key(), value))
+            return wrong_type;
+        if (iterator.key() == std::string_view("speculativeAuthenticate") &&
+            !has_expected_types(bson::document_of(value)))
+            return wrong_type;
         const bool nested = value.type == bson::Type::object || value.type == bson::Type::array;
         /* The batch is big, the driver does not look into it, and who reads it checks it. */
         if (nested && iterator.key() != std::string_view("cursor") && !is_sound(bson::document_of(value), 1))
