@@ -55,7 +55,8 @@ static std::string details(const bson_error_t &error, const StreamContext &conte
     for (const char *more : {context.problem, logged})
         if (more && *more && result.find(more) == std::string::npos)
             result += (result.empty() ? "" : ": ") + std::string(more);
-    return to_server_text(result);
+    /* Of a greeting that it does not understand the driver says nothing. */
+    return result.empty() ? "The server does not answer as a MongoDB server does." : to_server_text(result);
 }
 
 static bool is_authentication_failure(const bson_error_t &error) noexcept {
@@ -71,7 +72,7 @@ ConnectionError connect_error(const ServerName &server, const std::string &usern
         return ConnectionError(ERRCODE_INVALID_PASSWORD,
                                "authentication failed on server " + described(server) +
                                    (username.empty() ? "" : " for user \"" + to_server_text(username) + "\""),
-                               to_server_text(error.message), "Check the options of the user mapping.");
+                               details(error, context, logged), "Check the options of the user mapping.");
     return ConnectionError(context.protocol_violation ? ERRCODE_PROTOCOL_VIOLATION
                                                       : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
                            "could not connect to server " + described(server), details(error, context, logged));

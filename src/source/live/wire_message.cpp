@@ -71,12 +71,21 @@ static bool is_usable_code(const bson::Value &value) noexcept {
     }
 }
 
+static bool holds_only_strings(bson::View document) noexcept {
+    bson::Iterator iterator(document);
+    while (iterator.next())
+        if (iterator.type() != bson::Type::string)
+            return false;
+    return !iterator.failed();
+}
+
 /* Fields whose type the driver takes for granted: of the answer to its greeting, of the steps of authentication, and
  * of what servers add to any reply. */
 static bool has_expected_type(std::string_view key, const bson::Value &value) noexcept {
     struct Expectation {
         std::string_view key;
         bson::Type type;
+        bool of_strings = false; /* an object or array of nothing else */
     };
     static constexpr Expectation expectations[] = {
         {"speculativeAuthenticate", bson::Type::object},
@@ -84,18 +93,19 @@ static bool has_expected_type(std::string_view key, const bson::Value &value) no
         {"payload", bson::Type::binary},
         {"done", bson::Type::boolean},
         {"$clusterTime", bson::Type::object},
-        {"hosts", bson::Type::array},
-        {"passives", bson::Type::array},
-        {"arbiters", bson::Type::array},
-        {"compression", bson::Type::array},
-        {"saslSupportedMechs", bson::Type::array},
-        {"errorLabels", bson::Type::array},
-        {"tags", bson::Type::object},
+        {"hosts", bson::Type::array, true},
+        {"passives", bson::Type::array, true},
+        {"arbiters", bson::Type::array, true},
+        {"compression", bson::Type::array, true},
+        {"saslSupportedMechs", bson::Type::array, true},
+        {"errorLabels", bson::Type::array, true},
+        {"tags", bson::Type::object, true},
         {"writeConcernError", bson::Type::object},
     };
     for (const Expectation &expectation : expectations)
         if (key == expectation.key)
-            return value.type == expectation.type;
+            return value.type == expectation.type &&
+                   (!expectation.of_strings || holds_only_strings(bson::document_of(value)));
     return true;
 }
 
