@@ -47,7 +47,7 @@ FROM unnest(ARRAY[
     'n = 5', 'n < 5', 'n <= 5', 'n > 5', 'n >= 5', 'n <> 5', '5 < n', 'n = 3000000000', 'small = 5::int2', 'big > 9007199254740993',
     'dom = 5', 'n IN (1, 2, NULL)', 'n = ANY (''{}''::int[])', 'n NOT IN (1, 2)', 'n BETWEEN 1 AND 3',
     'n = 1 OR n = 2', 'n = 1 OR big = 2', 'n = 1 OR n + 1 = 2', 'n = 1 AND (big = 2 OR n + 1 = 2)', 'NOT n = 1', 'n + 1 = 2', 'n IS NULL',
-    'n = big', 'n = random()',
+    'n = big', 'd = random()',
     'd > 1.5', 'd <= 1.5', 'd = ''NaN''', 'd > ''Infinity''', 'r > 1.5',
     'price = 5', 'price > 12.5', 'price <= 0.1', 'price = ''NaN''', 'price > 9007199254740993', 'price = 1e40', 'price = 1e-6200', 'rounded = 5',
     'flag', 'NOT flag', 'flag = true', 'flag IS TRUE', 'flag OR n = 1',

@@ -1,32 +1,29 @@
 /*
- * See filter.h. The rules, by the type of the column; "column op constant" with op one of = < <= > >=, IN and = ANY,
- * combined by AND and OR, and boolean columns by themselves:
+ * See filter.h. The rules, by the type of the column: "column op constant" with op one of = < <= > >=, IN and = ANY,
+ * combined by AND and OR, and boolean columns by themselves.
  *
- *   smallint, integer, bigint    numbers compare across BSON's number types by value, as here
- *   double precision             the same; NaN is above all numbers in SQL and below them in MongoDB, so > and >= add
- * NaN numeric (no typmod)          a double becomes its shortest decimal, which may lie beside its exact value, so a
- * constant that is no integer is sent both as a double and as a Decimal128 boolean                      true or false
- *   mongoferry.objectid          ObjectIds compare byte by byte, as here
- *   timestamptz, timestamp, date dates in milliseconds; strings, ObjectIds and timestamps convert too and are let
- * through text, varchar (no typmod)    equality only: the order of text depends on the collation. Other BSON types have
- * a text form too and are let through where it could be the constant's
+ * - smallint, integer, bigint: numbers compare across BSON's number types by value, as here.
+ * - double precision: the same; NaN is above all numbers in SQL and below them in MongoDB, so > and >= add NaN.
+ * - numeric without a modifier: a double becomes its shortest decimal, which may lie beside its exact value, so a
+ *   constant that is no integer is sent both as a double and as a Decimal128.
+ * - boolean: true or false.
+ * - mongoferry.objectid: ObjectIds compare byte by byte, as here.
+ * - timestamptz, timestamp: dates in milliseconds; strings, ObjectIds and timestamps convert too and are let through.
+ * - text, varchar without a modifier: equality only, since the order of text depends on the collation. Other BSON
+ *   types have a text form too and are let through where it could be the constant's.
  *
- * Not sent: columns below an unwound array, columns that read strings as numbers or drop NULs, nondeterministic
- * collations, and everything else.
+ * Not sent: conditions on columns below an unwound array, on columns that read strings as numbers or drop NULs, with
+ * nondeterministic collations, and everything else.
  */
 #include "query/filter.h"
 
 #include "bson/number_text.h"
 #include "bson/objectid_type_id.h"
+#include "query/filter_node.h"
 
 extern "C" {
 #include "access/stratnum.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_operator.h"
 #include "mb/pg_wchar.h"
-#include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
 #include "utils/array.h"
 #include "utils/date.h"
 #include "utils/numeric.h"
@@ -40,102 +37,17 @@ namespace mongoferry::query {
 
 namespace {
 
-enum class NodeKind : uint8_t { all_of, any_of, compare, has_type };
-
-enum class ConstantKind : uint8_t { integer, float64, decimal128, boolean, object_id, date, text };
-
-struct Constant {
-    ConstantKind kind;
-    union {
-        int64 integer; /* also milliseconds of a date */
-        double float64;
-        uint8_t bytes[16]; /* Decimal128 or ObjectId */
-        bool boolean;
-        struct {
-            const char *data;
-            size_t size;
-        } text;
-    };
-};
-
-/* The BSON types that a has_type node names, in MongoDB's words. */
-struct TypeList {
-    const char *const *names;
-    int count;
-};
-
 constexpr const char *types_read_as_time[] = {"string", "objectId", "timestamp"};
 constexpr const char *types_with_free_text[] = {"symbol", "javascript"};
-constexpr const char *types_with_any_text[] = {"double",
-                                               "int",
-                                               "long",
-                                               "decimal",
-                                               "date",
-                                               "objectId",
-                                               "bool",
-                                               "binData",
-                                               "regex",
-                                               "symbol",
-                                               "javascript",
-                                               "dbPointer",
-                                               "object",
-                                               "array",
-                                               "timestamp",
-                                               "minKey",
-                                               "maxKey",
-                                               "undefined",
-                                               "javascriptWithScope"};
-
-} // namespace
-
-struct FilterNode {
-    NodeKind kind;
-    const char *path;          /* compare, has_type */
-    StrategyNumber comparison; /* compare: of btree */
-    Constant constant;         /* compare */
-    TypeList types;            /* has_type */
-    FilterNode **children;     /* all_of, any_of */
-    int child_count;
-};
-
-namespace {
-
-FilterNode *make_node(NodeKind kind) {
-    FilterNode *node = static_cast<FilterNode *>(palloc0(sizeof(FilterNode)));
-    node->kind = kind;
-    return node;
-}
-
-FilterNode *compare_node(const char *path, StrategyNumber comparison, const Constant &constant) {
-    FilterNode *node = make_node(NodeKind::compare);
-    node->path = path;
-    node->comparison = comparison;
-    node->constant = constant;
-    return node;
-}
+// clang-format off
+constexpr const char *types_with_any_text[] = {
+    "double", "int", "long", "decimal", "date", "objectId", "bool", "binData", "regex", "symbol", "javascript",
+    "dbPointer", "object", "array", "timestamp", "minKey", "maxKey", "javascriptWithScope"};
+// clang-format on
 
 template <int count>
-FilterNode *type_node(const char *path, const char *const (&names)[count]) {
-    FilterNode *node = make_node(NodeKind::has_type);
-    node->path = path;
-    node->types = {names, count};
-    return node;
-}
-
-FilterNode *combine(NodeKind kind, FilterNode **children, int count) {
-    if (count == 1)
-        return children[0];
-    FilterNode *node = make_node(kind);
-    node->children = children;
-    node->child_count = count;
-    return node;
-}
-
-FilterNode *either(FilterNode *left, FilterNode *right) {
-    FilterNode **children = static_cast<FilterNode **>(palloc(2 * sizeof(FilterNode *)));
-    children[0] = left;
-    children[1] = right;
-    return combine(NodeKind::any_of, children, 2);
+TypeList list_of(const char *const (&names)[count]) {
+    return {names, count};
 }
 
 Constant integer_constant(int64 value) {
@@ -227,7 +139,7 @@ FilterNode *translate_time_comparison(const char *path, StrategyNumber compariso
     /* Between two milliseconds: x < c and x <= c hold up to the one below, which not being strict includes; x > c and
      * x >= c hold from the one above, which is more than the one below; nothing equals c but other types may. */
     FilterNode *node = compare_node(path, rest ? not_strict(comparison) : comparison, date_constant(milliseconds));
-    return either(node, type_node(path, types_read_as_time));
+    return either(node, type_node(path, list_of(types_read_as_time)));
 }
 
 /* --- text ---------------------------------------------------------------------------------------------------- */
@@ -255,8 +167,8 @@ FilterNode *translate_text_equality(const Field &field, Datum value) {
     constant.text = {characters, strlen(characters)};
     FilterNode *same = compare_node(field.path, BTEqualStrategyNumber, constant);
     return either(same, could_be_text_of_other_types(characters, constant.text.size)
-                            ? type_node(field.path, types_with_any_text)
-                            : type_node(field.path, types_with_free_text));
+                            ? type_node(field.path, list_of(types_with_any_text))
+                            : type_node(field.path, list_of(types_with_free_text)));
 }
 
 /* --- one comparison ------------------------------------------------------------------------------------------ */
@@ -446,113 +358,6 @@ FilterNode *translate_boolean_expression(const RelationFields &relation, BoolExp
     return combine(expression->boolop == OR_EXPR ? NodeKind::any_of : NodeKind::all_of, children, count);
 }
 
-/* --- rendering ----------------------------------------------------------------------------------------------- */
-
-const char *comparison_name(StrategyNumber comparison) {
-    switch (comparison) {
-    case BTLessStrategyNumber:
-        return "$lt";
-    case BTLessEqualStrategyNumber:
-        return "$lte";
-    case BTGreaterEqualStrategyNumber:
-        return "$gte";
-    case BTGreaterStrategyNumber:
-        return "$gt";
-    default:
-        return "$eq";
-    }
-}
-
-void append_constant(bson::Builder &builder, std::string_view key, const Constant &constant) {
-    switch (constant.kind) {
-    case ConstantKind::integer:
-        if (constant.integer >= PG_INT32_MIN && constant.integer <= PG_INT32_MAX)
-            builder.append_int32(key, static_cast<int32_t>(constant.integer));
-        else
-            builder.append_int64(key, constant.integer);
-        break;
-    case ConstantKind::float64:
-        builder.append_float64(key, constant.float64);
-        break;
-    case ConstantKind::decimal128:
-        builder.append_decimal128(key, constant.bytes);
-        break;
-    case ConstantKind::boolean:
-        builder.append_bool(key, constant.boolean);
-        break;
-    case ConstantKind::object_id:
-        builder.append_object_id(key, constant.bytes);
-        break;
-    case ConstantKind::date:
-        builder.append_date(key, constant.integer);
-        break;
-    case ConstantKind::text:
-        builder.append_string(key, {constant.text.data, constant.text.size});
-        break;
-    }
-}
-
-void render_node(bson::Builder &builder, const FilterNode *node);
-
-/* Whether all children are equalities on one path, which $in says shorter and with one index scan. */
-bool is_list_of_equalities(const FilterNode *node) {
-    for (int i = 0; i < node->child_count; ++i) {
-        const FilterNode *child = node->children[i];
-        if (child->kind != NodeKind::compare || child->comparison != BTEqualStrategyNumber ||
-            strcmp(child->path, node->children[0]->path) != 0)
-            return false;
-    }
-    return true;
-}
-
-void render_list(bson::Builder &builder, const char *key, const FilterNode *const *nodes, int count) {
-    builder.begin_array(key);
-    for (int i = 0; i < count; ++i) {
-        builder.begin_document(builder.array_key());
-        render_node(builder, nodes[i]);
-        builder.end();
-    }
-    builder.end();
-}
-
-/* Appends the node as one element of the open document. */
-void render_node(bson::Builder &builder, const FilterNode *node) {
-    switch (node->kind) {
-    case NodeKind::compare:
-        if (node->comparison == BTEqualStrategyNumber) {
-            append_constant(builder, node->path, node->constant);
-        } else {
-            builder.begin_document(node->path);
-            append_constant(builder, comparison_name(node->comparison), node->constant);
-            builder.end();
-        }
-        break;
-    case NodeKind::has_type:
-        builder.begin_document(node->path);
-        builder.begin_array("$type");
-        for (int i = 0; i < node->types.count; ++i)
-            builder.append_string(builder.array_key(), node->types.names[i]);
-        builder.end();
-        builder.end();
-        break;
-    case NodeKind::any_of:
-        if (is_list_of_equalities(node)) {
-            builder.begin_document(node->children[0]->path);
-            builder.begin_array("$in");
-            for (int i = 0; i < node->child_count; ++i)
-                append_constant(builder, builder.array_key(), node->children[i]->constant);
-            builder.end();
-            builder.end();
-        } else {
-            render_list(builder, "$or", node->children, node->child_count);
-        }
-        break;
-    case NodeKind::all_of:
-        render_list(builder, "$and", node->children, node->child_count);
-        break;
-    }
-}
-
 } // namespace
 
 FilterNode *translate_condition(const RelationFields &relation, Node *condition) {
@@ -569,15 +374,6 @@ FilterNode *translate_condition(const RelationFields &relation, Node *condition)
     default:
         return nullptr;
     }
-}
-
-bson::Document render_filter(const FilterNode *const *nodes, int count) {
-    bson::Builder builder;
-    if (count == 1)
-        render_node(builder, nodes[0]);
-    else if (count > 1)
-        render_list(builder, "$and", nodes, count);
-    return builder.finish();
 }
 
 } // namespace mongoferry::query

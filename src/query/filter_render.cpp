@@ -1,0 +1,163 @@
+/*
+ * The filter tree as BSON, in the plain query language, so that a collection's indexes serve.
+ *
+ * Source: MongoDB manual, "Query Predicates": $eq, $gt, $in, $type, $and, $or.
+ */
+#include "query/filter.h"
+
+#include "query/filter_node.h"
+
+namespace mongoferry::query {
+
+namespace {
+
+const char *comparison_name(StrategyNumber comparison) {
+    switch (comparison) {
+    case BTLessStrategyNumber:
+        return "$lt";
+    case BTLessEqualStrategyNumber:
+        return "$lte";
+    case BTGreaterEqualStrategyNumber:
+        return "$gte";
+    case BTGreaterStrategyNumber:
+        return "$gt";
+    default:
+        return "$eq";
+    }
+}
+
+void append_constant(bson::Builder &builder, std::string_view key, const Constant &constant) {
+    switch (constant.kind) {
+    case ConstantKind::integer:
+        if (constant.integer >= PG_INT32_MIN && constant.integer <= PG_INT32_MAX)
+            builder.append_int32(key, static_cast<int32_t>(constant.integer));
+        else
+            builder.append_int64(key, constant.integer);
+        break;
+    case ConstantKind::float64:
+        builder.append_float64(key, constant.float64);
+        break;
+    case ConstantKind::decimal128:
+        builder.append_decimal128(key, constant.bytes);
+        break;
+    case ConstantKind::boolean:
+        builder.append_bool(key, constant.boolean);
+        break;
+    case ConstantKind::object_id:
+        builder.append_object_id(key, constant.bytes);
+        break;
+    case ConstantKind::date:
+        builder.append_date(key, constant.integer);
+        break;
+    case ConstantKind::text:
+        builder.append_string(key, {constant.text.data, constant.text.size});
+        break;
+    }
+}
+
+void render_node(bson::Builder &builder, const FilterNode *node);
+
+bool is_equality_on(const FilterNode *node, const char *path) {
+    return node->kind == NodeKind::compare && node->comparison == BTEqualStrategyNumber &&
+           strcmp(node->path, path) == 0;
+}
+
+/* The path of which an any_of node has several equalities, which $in says shorter and with one index scan; or NULL. */
+const char *path_of_choice(const FilterNode *node) {
+    const char *path = nullptr;
+    for (int i = 0; i < node->child_count; ++i) {
+        if (path && is_equality_on(node->children[i], path))
+            return path;
+        if (!path && node->children[i]->kind == NodeKind::compare &&
+            node->children[i]->comparison == BTEqualStrategyNumber)
+            path = node->children[i]->path;
+    }
+    return nullptr;
+}
+
+void render_choice(bson::Builder &builder, const FilterNode *node, const char *path) {
+    builder.begin_document(path);
+    builder.begin_array("$in");
+    for (int i = 0; i < node->child_count; ++i)
+        if (is_equality_on(node->children[i], path))
+            append_constant(builder, builder.array_key(), node->children[i]->constant);
+    builder.end();
+    builder.end();
+}
+
+void render_any_of(bson::Builder &builder, const FilterNode *node) {
+    const char *choice = path_of_choice(node);
+    bool only_choice = choice != nullptr;
+    for (int i = 0; choice && i < node->child_count; ++i)
+        only_choice = only_choice && is_equality_on(node->children[i], choice);
+    if (only_choice) {
+        render_choice(builder, node, choice);
+        return;
+    }
+    builder.begin_array("$or");
+    if (choice) {
+        builder.begin_document(builder.array_key());
+        render_choice(builder, node, choice);
+        builder.end();
+    }
+    for (int i = 0; i < node->child_count; ++i) {
+        if (choice && is_equality_on(node->children[i], choice))
+            continue;
+        builder.begin_document(builder.array_key());
+        render_node(builder, node->children[i]);
+        builder.end();
+    }
+    builder.end();
+}
+
+void render_list(bson::Builder &builder, const char *key, const FilterNode *const *nodes, int count) {
+    builder.begin_array(key);
+    for (int i = 0; i < count; ++i) {
+        builder.begin_document(builder.array_key());
+        render_node(builder, nodes[i]);
+        builder.end();
+    }
+    builder.end();
+}
+
+/* Appends the node as one element of the open document. */
+void render_node(bson::Builder &builder, const FilterNode *node) {
+    switch (node->kind) {
+    case NodeKind::compare:
+        if (node->comparison == BTEqualStrategyNumber) {
+            append_constant(builder, node->path, node->constant);
+        } else {
+            builder.begin_document(node->path);
+            append_constant(builder, comparison_name(node->comparison), node->constant);
+            builder.end();
+        }
+        break;
+    case NodeKind::has_type:
+        builder.begin_document(node->path);
+        builder.begin_array("$type");
+        for (int i = 0; i < node->types.count; ++i)
+            builder.append_string(builder.array_key(), node->types.names[i]);
+        builder.end();
+        builder.end();
+        break;
+    case NodeKind::any_of:
+        render_any_of(builder, node);
+        break;
+    case NodeKind::all_of:
+        render_list(builder, "$and", node->children, node->child_count);
+        break;
+    }
+}
+
+} // namespace
+
+bson::Document render_filter(const FilterNode *const *nodes, int count) {
+    bson::Builder builder;
+    if (count == 1)
+        render_node(builder, nodes[0]);
+    else if (count > 1)
+        render_list(builder, "$and", nodes, count);
+    return builder.finish();
+}
+
+} // namespace mongoferry::query
