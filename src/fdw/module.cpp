@@ -22,5 +22,6 @@ extern "C" Datum mongoferry_handler(PG_FUNCTION_ARGS) {
     routine->ReScanForeignScan = mongoferry::fdw::rescan_foreign_scan;
     routine->EndForeignScan = mongoferry::fdw::end_foreign_scan;
     routine->ExplainForeignScan = mongoferry::fdw::explain_foreign_scan;
+    routine->ImportForeignSchema = mongoferry::fdw::import_foreign_schema;
     PG_RETURN_POINTER(routine);
 }

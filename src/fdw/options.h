@@ -54,6 +54,9 @@ const OptionDefinition *find_option(const char *name);
 /* Checks one value against its definition's kind; raises 22023 naming the option. */
 void check_option_value(const OptionDefinition *definition, DefElem *option);
 
+/* The error for an option that does not belong to this level (validator.cpp). */
+[[noreturn]] void refuse_unknown_option(const char *name, unsigned level);
+
 /* The value of an option in a list of DefElem, or NULL. */
 const char *option_text(const List *options, const char *name);
 /* The first of the lists that has it; NULL if none has. */

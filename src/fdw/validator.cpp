@@ -52,12 +52,14 @@ static const char *level_name(unsigned level) {
         return "a foreign table";
     case on_column:
         return "a column";
+    case on_import:
+        return "IMPORT FOREIGN SCHEMA";
     default:
         return "a foreign-data wrapper";
     }
 }
 
-[[noreturn]] static void refuse_unknown_option(const char *name, unsigned level) {
+void refuse_unknown_option(const char *name, unsigned level) {
     const OptionDefinition *elsewhere = find_option(name);
     StringInfoData valid;
     initStringInfo(&valid);
@@ -70,7 +72,7 @@ static const char *level_name(unsigned level) {
     StringInfoData places;
     initStringInfo(&places);
     if (elsewhere)
-        for (unsigned other : {on_server, on_user_mapping, on_table, on_column})
+        for (unsigned other : {on_server, on_user_mapping, on_table, on_column, on_import})
             if (elsewhere->levels & other)
                 appendStringInfo(&places, "%s%s", places.len > 0 ? " or " : "", level_name(other));
 
