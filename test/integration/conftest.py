@@ -94,10 +94,18 @@ def postgres(run_folder):
         server.stop()
 
 
+def _or_skip(start):
+    """Start a server; where SecantusDB is not installed (there is not one for every Python), skip the test and say so."""
+    try:
+        return start()
+    except mongodb.NotInstalled as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(scope="session")
 def mongo_server(run_folder):
     """The MongoDB that tests share: `uri`; with SecantusDB also `host`, `port`, `log()`, `pause()`, `resume()`."""
-    server = mongodb.start_server(run_folder / "mongo")
+    server = _or_skip(lambda: mongodb.start_server(run_folder / "mongo"))
     yield server
     server.stop()
 
@@ -261,7 +269,7 @@ def start_mongo(run_folder):
     def start(**options):
         server = mongodb.Secantus(run_folder / f"mongo-{uuid.uuid4().hex[:8]}", **options)
         started.append(server)
-        return server.start()
+        return _or_skip(server.start)
 
     yield start
     for server in started:

@@ -17,6 +17,10 @@ def secantus_program():
     return str(beside) if beside.exists() else shutil.which("secantusd-py")
 
 
+class NotInstalled(RuntimeError):
+    """There is no SecantusDB here."""
+
+
 class ExternalServer:
     """A MongoDB that somebody else runs."""
 
@@ -57,7 +61,7 @@ class Secantus:
     def start(self, extra_arguments=(), port=0):
         program = secantus_program()
         if program is None:
-            raise RuntimeError("SecantusDB is not installed: pip install -r test/integration/requirements.txt")
+            raise NotInstalled("SecantusDB is not installed: pip install -r test/integration/requirements.txt")
         temporary = self.folder / "tmp"
         temporary.mkdir(exist_ok=True)
         command = [program, "--host", self.host, "--port", str(port), "--storage-path", self._storage, "--cache-size", "64M",
