@@ -44,7 +44,7 @@ VALUES = [
     datetime.datetime(2024, 2, 29, 12, 0, 0, 123000, UTC),
     datetime.datetime(2024, 2, 29, 12, 0, 0, 124000, UTC),
     datetime.datetime(1969, 12, 31, 23, 59, 59, 999000, UTC),
-    DatetimeMS(2**60),
+    DatetimeMS(253402300799999),
     Timestamp(1709208000, 1),
     Binary(uuid.UUID(int=5).bytes, 4), Binary(b"\x00\xff", 0),
     Regex("^a", "i"), Code("Ada"), MinKey(), MaxKey(),
@@ -71,12 +71,12 @@ SENT = [
     *(f"name = {v!r}" for v in ("Ada", "", "5", "5.0", "12.50", "NaN", "true", "1E+40", "2024-02-29T12:00:00.123Z", "Köln",
                                  "507f1f77bcf86cd799439011", "00000000-0000-0000-0000-000000000005", "/^a/i", "{}", "[]", "[5]",
                                  '["Ada"]', '{"a": 5}', '{"$minKey": 1}', "-1", "-0", "Infinity", "nothing")),
-    "vname = 'Ada'", "vname IN ('Ada', '5', NULL)", "nested = 'Ada'", "name = 'Ada' COLLATE \"C\"",
+    "vname = 'Ada'", "n = 5 OR n = 6 OR flag", "vname IN ('Ada', '5', NULL)", "nested = 'Ada'", "name = 'Ada' COLLATE \"C\"",
     *(f"oid {op} '{OID}'" for op in ("=", "<", "<=", ">", ">=")),
     f"oid IN ('{OID}', '507f1f77bcf86cd799439012')",
 ]
 KEPT = [
-    "n <> 5", "n IS NULL", "n IS NOT NULL", "NOT (n = 5)", "n + 1 = 6", "n = 5 OR n IS NULL", "name > 'A'", "name LIKE 'A%'", "loose = 5",
+    "n <> 5", "n IS NULL", "n IS NOT NULL", "NOT (n = 5)", "n - 1 = 4", "n = 5 OR n IS NULL", "name > 'A'", "name LIKE 'A%'", "loose = 5",
     "d = 'NaN'", "d > 'NaN'", "d >= 'NaN'", "price = 'NaN'", "price < 'NaN'", "price < 'Infinity'", "at < 'infinity'",
     "n NOT IN (5, 6)", "price = round(d::numeric)", "flag IS NOT TRUE",
 ]
@@ -111,8 +111,9 @@ def plan(connection, query):
 def test_conditions_give_the_same_rows_with_and_without_pushdown(tables):
     differences = []
     for condition in SENT + KEPT:
-        query = "SELECT _id FROM {} WHERE " + condition.replace("%", "%%") + " ORDER BY 1"
-        pushed, kept = (tables.execute(query.format(t)).fetchall() for t in ("pushed", "kept"))
+        pushed, kept = (
+            tables.execute(f"SELECT _id FROM {table} WHERE {condition} ORDER BY 1").fetchall() for table in ("pushed", "kept")
+        )
         if pushed != kept:
             differences.append(f"{condition}: {set(kept) ^ set(pushed)}")
     assert not differences, "\n".join(differences)
