@@ -83,8 +83,8 @@ def test_names_are_no_paths(make_server, refused, write_dump, folder, write_file
         if name:
             assert refused(name).sqlstate == "HV00R"
     make_server(folder / "dump")
-    assert refused("orders", database="../dump/shop").sqlstate == "HV00P"
-    assert refused("orders", database=".").sqlstate == "HV00P"
+    assert refused("orders", database="../dump/shop").sqlstate == "HV00Q"
+    assert refused("orders", database=".").sqlstate == "HV00Q"
 
 
 def test_missing_collection(make_server, refused, write_dump, write_file):
@@ -121,13 +121,13 @@ def test_choice_of_database(make_server, ids, refused, write_dump, write_file, f
         path = write_file("backup", archive_of(content))
     make_server(path)
     error = refused("orders")
-    assert error.sqlstate == "HV00P"
+    assert error.sqlstate == "HV00Q"
     assert error.message_primary == f'dump "{path}" holds several databases'
     assert error.message_hint == 'Set the option "database" to one of these: admin, crm, shop.'
     assert ids("orders", database="shop") == [1]
     assert ids("orders", database="crm") == [2]
     error = refused("orders", database="nope")
-    assert error.sqlstate == "HV00P"
+    assert error.sqlstate == "HV00Q"
     assert error.message_primary == f'database "nope" is not in dump "{path}"'
     assert error.message_hint == "The dump holds these databases: admin, crm, shop."
     make_server(path, database="crm")

@@ -118,7 +118,7 @@ bool RegularFile::is_gzipped() const {
     /* A document of 559903 bytes begins with the same four bytes; then what is behind them must tell. */
     int32_t length = bson::load_int32(beginning);
     uint8_t last = 1;
-    if (length > max_document_size || length > size_ || !resembles_document(beginning, size))
+    if (length > size_ || !resembles_document(beginning, size))
         return true;
     if (pread(descriptor_, &last, 1, length - 1) < 0)
         throw system_error("read file", path_, errno);

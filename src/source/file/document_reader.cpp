@@ -39,15 +39,21 @@ Run frame_documents(const uint8_t *bytes, size_t size, Terminator terminator) {
 }
 
 bool resembles_document(const uint8_t *bytes, size_t size) noexcept {
-    if (size <= prefix_size)
+    if (size < min_document_size)
         return false;
-    bson::Type type = static_cast<bson::Type>(bytes[prefix_size]);
-    bool known = (bytes[prefix_size] >= 1 && type <= bson::Type::decimal128) || type == bson::Type::max_key ||
-                 type == bson::Type::min_key;
+    int32_t length = bson::load_int32(bytes);
+    uint8_t type = bytes[prefix_size];
+    if (length == min_document_size)
+        return type == 0;
+    bool known =
+        (type >= static_cast<uint8_t>(bson::Type::float64) && type <= static_cast<uint8_t>(bson::Type::decimal128)) ||
+        type == static_cast<uint8_t>(bson::Type::max_key) || type == static_cast<uint8_t>(bson::Type::min_key);
+    if (!known || length < min_document_size || length > max_document_size)
+        return false;
     size_t i = prefix_size + 1;
-    while (known && i < size && bytes[i] >= ' ')
+    while (i < size && bytes[i] >= ' ')
         ++i;
-    return known && (i == size || bytes[i] == 0);
+    return i == size || bytes[i] == 0;
 }
 
 void hand_out(Batch *batch, const uint8_t *documents, size_t size, int64_t offset) noexcept {

@@ -46,8 +46,9 @@ struct Run {
 enum class Terminator : bool { no, yes };
 Run frame_documents(const uint8_t *bytes, size_t size, Terminator terminator);
 
-/* True if the bytes behind a length prefix could be a document's: a type and a key of sane characters. For telling
- * formats apart, when a file's first bytes mean something in another format too. */
+/* True if the bytes could be the beginning of a document: a possible length, a type, a key of sane characters; or if
+ * they are the empty document. For telling formats apart, because a length alone may mean something in other formats
+ * too. */
 bool resembles_document(const uint8_t *bytes, size_t size) noexcept;
 
 /* Sets up a batch over a run of documents. */

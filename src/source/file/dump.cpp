@@ -137,8 +137,8 @@ FileFormat format_of_file(const std::string &path) {
     const uint8_t *bytes = reinterpret_cast<const uint8_t *>(beginning.data());
     if (is_archive(bytes, beginning.size()))
         return FileFormat::archive;
-    /* The first four bytes of a JSON text, taken as a length, are longer than any document. */
-    if (beginning.size() >= 4 && bson::load_int32(bytes) >= 5 && bson::load_int32(bytes) <= max_document_size)
+    /* No JSON text in UTF-8 does: its first four characters, taken as a length, are more than a document has. */
+    if (resembles_document(bytes, beginning.size()))
         return FileFormat::bson;
     size_t start = beginning.starts_with("\xef\xbb\xbf") ? 3 : 0;
     start = beginning.find_first_not_of(" \t\r\n", start);
