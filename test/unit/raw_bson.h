@@ -45,6 +45,14 @@ inline std::string raw_code_with_scope(std::string_view code, std::string_view s
     return raw(static_cast<int32_t>(inner.size() + 4)) + inner;
 }
 
+/* {"k": {"k": … {}}}, with so many documents inside the outermost. */
+inline std::string raw_nested_document(int depth) {
+    std::string bytes;
+    for (int inside = depth; inside > 0; --inside)
+        bytes += raw(static_cast<int32_t>(5 + 8 * inside)) + raw_element(0x03, "k");
+    return bytes + raw_document() + std::string(static_cast<size_t>(depth), '\0');
+}
+
 /* A copy on the heap of exactly this size, so that a sanitizer sees a read behind it. */
 class ExactBytes {
 public:
