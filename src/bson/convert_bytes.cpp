@@ -92,7 +92,7 @@ void choose_bytes_converters(Converter *converter) {
         if (get_typlen(converter->base_type) == static_cast<int16>(object_id_size) &&
             !get_typbyval(converter->base_type))
             converter->by_type[type_index(Type::object_id)] = objectid_from_object_id;
-        converter->by_type[type_index(Type::string)] = convert_string_by_input;
+        converter->by_type[type_index(Type::string)] = coerced_string(*converter);
     }
 }
 

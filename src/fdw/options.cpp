@@ -87,7 +87,7 @@ const OptionDefinition definitions[] = {
     {"on_nul", everywhere_read, OptionKind::choice, no_minimum, no_maximum, "error|strip|replace", "error", false,
      "what becomes of the character U+0000 in a string: refused, left out, or U+FFFD in its place"},
     {"coerce_strings", everywhere_read, OptionKind::boolean, no_minimum, no_maximum, nullptr, "off", false,
-     "number and boolean columns accept strings that spell such a value"},
+     "number, boolean and objectid columns accept strings that spell such a value"},
     {"json_format", everywhere_read, OptionKind::choice, no_minimum, no_maximum, "relaxed|canonical", "relaxed", false,
      "form of Extended JSON in json, jsonb and text columns"},
     {"uuid_representation", everywhere_read, OptionKind::choice, no_minimum, no_maximum,
