@@ -78,7 +78,7 @@ def test_truncated_bson(read, write_file, compressed):
 
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.9, 0.999])
 def test_truncated_gzip(read, write_file, kept):
-    many = [{"_id": i, "text": os.urandom(50).hex()} for i in range(20000)]
+    many = [{"_id": i, "text": os.urandom(50).hex()} for i in range(4000)]
     content = bson_bytes(many)
     compressed = gzip.compress(content)
     path = write_file("orders.bson.gz", compressed[:int(len(compressed) * kept)])
@@ -108,15 +108,15 @@ def test_gzip_with_a_wrong_checksum(read, write_file):
 
 
 def test_gzip_with_a_changed_byte(read, write_file):
-    many = [{"_id": i, "text": os.urandom(50).hex()} for i in range(20000)]
+    many = [{"_id": i, "text": os.urandom(50).hex()} for i in range(4000)]
     compressed = bytearray(gzip.compress(bson_bytes(many)))
     compressed[len(compressed) // 2] ^= 0xFF
     path = write_file("orders.bson.gz", bytes(compressed))
     reading = read(path)
     # the change may decompress to something else first: a bad document, or a bad checksum at the end
     assert reading.error.sqlstate in ("XX001", "22P03")
-    assert len(reading.ids) > 5000
-    assert reading.ids[:5000] == list(range(5000))
+    assert len(reading.ids) > 500
+    assert reading.ids[:500] == list(range(500))
 
 
 def test_gzip_cut_in_its_header(read, write_file):
