@@ -9,6 +9,7 @@
  */
 #include "bson/jsonb.h"
 
+#include "bson/ascii.h"
 #include "bson/base64.h"
 #include "bson/extended_json_text.h"
 #include "bson/jsonb_keys.h"
@@ -209,25 +210,8 @@ inline bool put_ascii(Writer *writer, std::string_view text, JEntry *entry) {
     return put_ascii(writer, text.data(), text.size(), entry);
 }
 
-/* True if all bytes are ASCII and none is NUL: then they stand for the same characters in every server encoding. */
-inline bool is_plain(const char *characters, size_t size) {
-    constexpr uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
-    /* The top bit of a byte is set where the byte has it, or is zero (or follows one that is). */
-    const auto suspicious = [](uint64_t word) { return word | (word - ones); };
-    if (size < sizeof(uint64_t))
-        return (suspicious(load_word(characters, size) | ones << (8 * size)) & tops) == 0;
-    uint64_t found = 0;
-    uint64_t word;
-    for (size_t i = 0; i + sizeof word <= size; i += sizeof word) {
-        memcpy(&word, characters + i, sizeof word);
-        found |= suspicious(word);
-    }
-    memcpy(&word, characters + size - sizeof word, sizeof word); /* the rest, and some of it again */
-    return ((found | suspicious(word)) & tops) == 0;
-}
-
 inline bool server_text_of(Writer *writer, std::string_view text, ServerText *result) {
-    if (is_plain(text.data(), text.size())) {
+    if (is_plain_ascii(text.data(), text.size())) {
         *result = {text.data(), text.size()};
         return true;
     }

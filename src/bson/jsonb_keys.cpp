@@ -5,6 +5,7 @@
 #include "bson/jsonb_keys.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace mongoferry::bson {
 

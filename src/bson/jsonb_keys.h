@@ -5,10 +5,10 @@
  */
 #pragma once
 
+#include "bson/ascii.h"
 #include "bson/view.h"
 
 #include <cstdint>
-#include <cstring>
 
 namespace mongoferry::bson {
 
@@ -29,20 +29,6 @@ struct JsonbEntry {
         size = static_cast<uint32_t>(value.size);
     }
 };
-
-/* Up to eight bytes as a little-endian word, zeros behind them; reads nothing beyond. */
-inline uint64_t load_word(const char *bytes, size_t size) noexcept {
-    if (size >= 4) {
-        uint32_t first, last;
-        memcpy(&first, bytes, 4);
-        memcpy(&last, bytes + size - 4, 4);
-        return first | static_cast<uint64_t>(last) << (8 * (size - 4));
-    }
-    uint64_t word = 0;
-    for (size_t i = 0; i < size; ++i)
-        word |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[i])) << (8 * i);
-    return word;
-}
 
 /* What sorts as keys do, as far as eight bytes can tell: the length, then the first six bytes. */
 inline uint64_t jsonb_key_order(const char *key, uint32_t size) noexcept {

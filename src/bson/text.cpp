@@ -1,31 +1,14 @@
 /* See text.h. */
 #include "bson/text.h"
 
+#include "bson/ascii.h"
+
 extern "C" {
 #include "mb/pg_wchar.h"
 #include "catalog/namespace.h"
 }
 
 namespace mongoferry::bson {
-
-/* True if the text is ASCII without NUL: then it is the same in every server encoding. Most texts are. */
-static bool is_plain_ascii(const char *data, size_t size) {
-    constexpr uint64_t high_bits = 0x8080808080808080u;
-    constexpr uint64_t ones = 0x0101010101010101u;
-    uint64_t found = 0;
-    size_t at = 0;
-    for (; at + 8 <= size; at += 8) {
-        uint64_t word;
-        memcpy(&word, data + at, sizeof word);
-        /* A byte of 0x00 borrows, a byte of 0x80 and more has its high bit already: either sets a high bit. */
-        found |= word | (word - ones);
-        if (found & high_bits)
-            return false;
-    }
-    uint64_t rest = ones;
-    memcpy(&rest, data + at, size - at);
-    return ((rest | (rest - ones)) & high_bits) == 0;
-}
 
 static ServerText refuse_text(ConversionError *error, int sqlstate, const char *message) {
     error->sqlstate = sqlstate;
