@@ -240,17 +240,24 @@ def test_explain_names_what_is_read(connection, make_server, ids, write_dump):
     ids("orders")
     (plan,), = connection.execute("EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM t").fetchall()
     scan = plan[0]["Plan"]
-    assert str(path) in scan["Dump"]
+    assert scan["Dump"] == f"{path}/orders.bson.gz"
     assert scan["Documents Received"] == 10
     assert scan["Bytes Received"] == 10 * 14
     assert scan["Batches Received"] == 1
+
+
+def test_explain_of_what_is_not_there(connection, make_server, folder):
+    make_server(folder / "nothing")
+    connection.execute("CREATE FOREIGN TABLE t (_id int) SERVER dump")
+    (plan,), = connection.execute("EXPLAIN (FORMAT JSON) SELECT * FROM t").fetchall()
+    assert plan[0]["Plan"]["Dump"] == f"{folder}/nothing"
 
 
 def test_planner_knows_the_size(connection, make_server, ids, write_file, write_dump):
     documents = [{"_id": i, "text": "x" * (i % 50)} for i in range(20000)]
 
     def estimate():
-        ids("orders", )
+        ids("orders")
         (plan,), = connection.execute("EXPLAIN (FORMAT JSON) SELECT * FROM t").fetchall()
         return plan[0]["Plan"]["Plan Rows"]
 
