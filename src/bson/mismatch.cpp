@@ -3,6 +3,7 @@
 
 #include "bson/converter.h"
 #include "bson/extended_json_writer.h"
+#include "bson/number_text.h"
 
 extern "C" {
 #include "mb/pg_wchar.h"
@@ -62,7 +63,18 @@ struct Beginning {
 };
 } // namespace
 
+/* The value as Extended JSON, relaxed. A UUID appears in the short form {"$uuid": "…"}, which parsers of Extended JSON take
+ * as well, because nobody finds a document again by base64. */
 static void append_value(StringInfo message, const Value &value) {
+    if (value.type == Type::binary) {
+        const Binary binary = binary_of(value);
+        if (binary.subtype == 4 && binary.size == 16) {
+            char text[36];
+            write_uuid(binary.data, text);
+            appendStringInfo(message, "{\"$uuid\": \"%.36s\"}", text);
+            return;
+        }
+    }
     Beginning beginning{};
     const TextSink sink{[](void *context, const char *text, size_t size) {
                             Beginning *kept = static_cast<Beginning *>(context);
