@@ -205,9 +205,10 @@ Outcome float64_from_decimal128(const Converter &, Conversion &conversion, const
     if (!nearest_float64(value.bytes, &number, text, &size))
         return refuse_range(conversion);
     if (size > 0) {
-        /* Exact in the sense in which doubles become numerics: the shortest text that means this double. */
+        /* Exact in the sense in which doubles become numerics: the shortest digits that mean this double. */
         char shortest[number_text_size];
-        const Digits there = digits_of({shortest, write_float64(number, shortest)});
+        const std::to_chars_result end = std::to_chars(shortest, shortest + sizeof shortest, number);
+        const Digits there = digits_of({shortest, static_cast<size_t>(end.ptr - shortest)});
         const Digits here = digits_of({text, size});
         if (there.exponent != here.exponent || there.size != here.size || memcmp(there.text, here.text, here.size) != 0)
             return refuse_inexact(conversion, not_exact);
