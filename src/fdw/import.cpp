@@ -11,8 +11,8 @@
 #include "fdw/callbacks.h"
 
 #include "bson/inference.h"
-#include "bson/utf8.h"
 #include "fdw/import_names.h"
+#include "pg/encoding.h"
 #include "pg/guard.h"
 #include "source/file/dump.h"
 
@@ -87,10 +87,6 @@ std::string from_utf8(const std::string &text) {
     return pg_guard([&] { return pg_any_to_server(text.c_str(), static_cast<int>(text.size()), PG_UTF8); });
 }
 
-std::string to_utf8(const std::string &text) {
-    return pg_guard([&] { return pg_server_to_any(text.c_str(), static_cast<int>(text.size()), PG_UTF8); });
-}
-
 /* Quoted for a command in UTF-8: neither depends on the encoding or on settings. */
 std::string identifier(const std::string &name) {
     std::string quoted = "\"";
@@ -106,11 +102,16 @@ std::string literal(const std::string &text) {
     return quoted + '\'';
 }
 
+/* A name in UTF-8, which is cut and compared, and in the database's encoding. */
+struct Name {
+    std::string utf8;
+    std::string local;
+};
+
 /* A collection and the table that it becomes. */
 struct ImportedTable {
-    std::string collection; /* as the source wants it */
-    std::string name;       /* the table's, UTF-8 */
-    std::string local_name; /* the same in the database's encoding */
+    Name collection;
+    Name name;
 };
 
 /* The statement's options. */
@@ -153,7 +154,7 @@ public:
             [] { return AllocSetContextCreate(CurrentMemoryContext, "mongoferry import", ALLOCSET_DEFAULT_SIZES); });
         for (const ImportedTable &table : tables) {
             MemoryContext caller_context = MemoryContextSwitchTo(context);
-            progress_->table = pg_guard([&] { return pstrdup(table.local_name.c_str()); });
+            progress_->table = pg_guard([&] { return pstrdup(table.name.local.c_str()); });
             import(table);
             *progress_ = {};
             MemoryContextSwitchTo(caller_context);
@@ -179,28 +180,27 @@ private:
         std::vector<ImportedTable> tables;
         std::vector<WantedName> wanted;
         for (source::CollectionInfo &info : collections) {
-            if (info.name.empty() || info.name.find('\0') != std::string::npos ||
-                (source_.dump && !bson::is_utf8(info.name))) {
+            Name collection{std::move(info.name), {}};
+            if (collection.utf8.empty() || collection.utf8.find('\0') != std::string::npos ||
+                !convert_to_server_text(collection.utf8, &collection.local)) {
+                const std::string shown = to_server_text(collection.utf8);
                 pg_guard([&] {
-                    ereport(WARNING, (errmsg("a collection of database \"%s\" is left out, because its name is empty "
-                                             "or not valid UTF-8",
-                                             statement_->remote_schema)));
+                    ereport(WARNING, (errmsg("collection \"%s\" is left out of the import", shown.c_str()),
+                                      errdetail("Its name is empty, or contains what this database's encoding cannot "
+                                                "represent.")));
                 });
                 continue;
             }
-            const std::string name = source_.dump ? info.name : to_utf8(info.name);
-            const std::string name_wanted = options_.snake_case ? snake_case(name) : name;
-            wanted.push_back({name_wanted, name_wanted == name});
-            tables.push_back({std::move(info.name), {}, {}});
+            const std::string name = options_.snake_case ? snake_case(collection.utf8) : collection.utf8;
+            wanted.push_back({name, name == collection.utf8});
+            tables.push_back({std::move(collection), {}});
         }
         const std::vector<std::string> names = assign_names(wanted, max_identifier_size, {}, "collection");
-        for (size_t i = 0; i < tables.size(); ++i) {
-            tables[i].name = names[i];
-            tables[i].local_name = from_utf8(names[i]);
-        }
+        for (size_t i = 0; i < tables.size(); ++i)
+            tables[i].name = {names[i], from_utf8(names[i])};
         report_unknown_tables(tables);
         std::erase_if(tables, [&](const ImportedTable &table) {
-            return !pg_guard([&] { return IsImportableForeignTable(table.local_name.c_str(), statement_); });
+            return !pg_guard([&] { return IsImportableForeignTable(table.name.local.c_str(), statement_); });
         });
         return tables;
     }
@@ -214,7 +214,7 @@ private:
             const char *name = static_cast<const RangeVar *>(lfirst(cell))->relname;
             bool is_known = false;
             for (const ImportedTable &table : tables)
-                is_known = is_known || table.local_name == name;
+                is_known = is_known || table.name.local == name;
             if (!is_known)
                 pg_guard([&] {
                     ereport(WARNING, (errmsg("no collection of database \"%s\" becomes foreign table \"%s\"",
@@ -224,7 +224,7 @@ private:
     }
 
     void import(const ImportedTable &table) {
-        const std::vector<bson::InferredColumn> columns = find_columns(table.collection);
+        const std::vector<bson::InferredColumn> columns = find_columns(table.collection.local);
 
         std::vector<WantedName> wanted;
         for (const bson::InferredColumn &column : columns)
@@ -232,7 +232,7 @@ private:
         const std::vector<std::string> names =
             assign_names(wanted, max_identifier_size, {std::begin(system_columns), std::end(system_columns)}, "field");
 
-        std::string command = "CREATE FOREIGN TABLE " + identifier(table.name) + " (";
+        std::string command = "CREATE FOREIGN TABLE " + identifier(table.name.utf8) + " (";
         for (size_t i = 0; i < columns.size(); ++i) {
             command += i > 0 ? ",\n    " : "\n    ";
             command += identifier(names[i]) + " " + columns[i].type;
@@ -241,8 +241,8 @@ private:
                 command += " OPTIONS (field " + literal(field) + ")";
         }
         command += "\n) SERVER " + identifier(to_utf8(statement_->server_name)) + " OPTIONS (collection " +
-                   literal(source_.dump ? table.collection : to_utf8(table.collection));
-        if (needs_database(table.collection))
+                   literal(table.collection.utf8);
+        if (needs_database(table.collection.local))
             command += ", database " + literal(to_utf8(database_));
         command += ")";
 
@@ -254,14 +254,14 @@ private:
             const std::string column = from_utf8(names[i]);
             const std::string comment = from_utf8(columns[i].comment);
             pg_guard([&] {
-                comment_on_column(statement_->local_schema, table.local_name.c_str(), column.c_str(), comment.c_str());
+                comment_on_column(statement_->local_schema, table.name.local.c_str(), column.c_str(), comment.c_str());
             });
         }
         if (!columns.empty() && columns.back().path.empty()) {
             const std::string column = from_utf8(names.back());
             pg_guard([&] {
                 ereport(NOTICE, (errmsg("some fields of collection \"%s\" have no column in foreign table \"%s\"",
-                                        table.collection.c_str(), table.local_name.c_str()),
+                                        table.collection.local.c_str(), table.name.local.c_str()),
                                  errdetail("They are too many, or a path can't name them. Column \"%s\" holds the "
                                            "whole document.",
                                            column.c_str())));

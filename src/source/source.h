@@ -17,7 +17,7 @@
 
 namespace mongoferry::source {
 
-/* What is asked of a source. Files ignore filter, projection, sort: the scan rechecks every filter, and reads only
+/* What is asked of a source. Names are in the database's encoding. Files ignore filter, projection, sort: the scan rechecks every filter, and reads only
  * the paths it wants. */
 struct Request {
     std::string database;
@@ -91,9 +91,9 @@ protected:
     Statistics statistics_;
 };
 
-/* What IMPORT FOREIGN SCHEMA and messages need to know of a collection. */
+/* What IMPORT FOREIGN SCHEMA needs to know of a collection. */
 struct CollectionInfo {
-    std::string name;
+    std::string name; /* as MongoDB has it: UTF-8, but nobody has checked that */
     std::string type; /* "collection", "view" or "timeseries" */
 };
 

@@ -1,6 +1,7 @@
 /* See dump.h. */
 #include "source/file/dump.h"
 
+#include "pg/encoding.h"
 #include "source/file/archive.h"
 #include "source/file/content_input.h"
 #include "source/file/document_reader.h"
@@ -97,7 +98,7 @@ std::string enumerate(const std::vector<std::string> &names) {
     for (size_t i = 0; i < names.size(); ++i) {
         if (i == names_in_hint)
             return text + ", and " + std::to_string(names.size() - i) + " more";
-        text += (i > 0 ? ", " : "") + names[i];
+        text += (i > 0 ? ", " : "") + to_server_text(names[i]);
     }
     return text;
 }
@@ -105,14 +106,15 @@ std::string enumerate(const std::vector<std::string> &names) {
 Error no_such_collection(const FileOptions &options, const std::string &collection,
                          const std::vector<std::string> &names, const std::string &detail) {
     return Error(ERRCODE_FDW_TABLE_NOT_FOUND,
-                 "collection \"" + collection + "\" is not in dump \"" + options.dump + "\"", detail,
+                 "collection \"" + to_server_text(collection) + "\" is not in dump \"" + options.dump + "\"", detail,
                  names.empty() ? "The dump holds no collection."
                                : "The dump holds these collections: " + enumerate(names) + ".");
 }
 
 std::string why_without_documents(const std::string &collection, bool is_view) {
-    return is_view ? "\"" + collection + "\" is a view; mongodump writes its documents only with --viewsAsCollections."
-                   : "\"" + collection + "\" is a time series; mongodump writes its buckets, and not its documents.";
+    const std::string name = "\"" + to_server_text(collection) + "\"";
+    return is_view ? name + " is a view; mongodump writes its documents only with --viewsAsCollections."
+                   : name + " is a time series; mongodump writes its buckets, and not its documents.";
 }
 
 std::string choose_database(const FileOptions &options, const std::vector<std::string> &databases,
@@ -128,8 +130,9 @@ std::string choose_database(const FileOptions &options, const std::vector<std::s
     if (database.empty())
         throw Error(ERRCODE_FDW_SCHEMA_NOT_FOUND, "dump \"" + options.dump + "\" holds several databases", {},
                     "Set the option \"database\" to one of these: " + enumerate(databases) + ".");
-    throw Error(ERRCODE_FDW_SCHEMA_NOT_FOUND, "database \"" + database + "\" is not in dump \"" + options.dump + "\"",
-                {}, "The dump holds these databases: " + enumerate(databases) + ".");
+    throw Error(ERRCODE_FDW_SCHEMA_NOT_FOUND,
+                "database \"" + to_server_text(database) + "\" is not in dump \"" + options.dump + "\"", {},
+                "The dump holds these databases: " + enumerate(databases) + ".");
 }
 
 FileFormat format_of_file(const std::string &path) {
@@ -160,19 +163,19 @@ FileFormat format_of_file(const std::string &path) {
 CollectionFile locate_collection(const FileOptions &options, const std::string &database,
                                  const std::string &collection) {
     if (is_folder(options))
-        return database_folder(options, database).locate(options, collection);
+        return database_folder(options, to_utf8(database)).locate(options, to_utf8(collection));
     FileFormat format = format_of_file(options.dump);
     if (format == FileFormat::archive)
-        return locate_in_archive(options, database, collection);
+        return locate_in_archive(options, to_utf8(database), to_utf8(collection));
     return {options.dump, format, {}, collection};
 }
 
 std::vector<CollectionInfo> list_collections(const FileOptions &options, const std::string &database) {
     std::vector<std::string> names;
     if (is_folder(options)) {
-        names = database_folder(options, database).collections();
+        names = database_folder(options, to_utf8(database)).collections();
     } else if (format_of_file(options.dump) == FileFormat::archive) {
-        names = readable_names(database_in_archive(options, database));
+        names = readable_names(database_in_archive(options, to_utf8(database)));
     } else {
         FileName parts = split_file_name(base_name(options.dump));
         names.push_back(parts.kind == FileKind::bson ? unescape_file_name(parts.stem) : std::string(parts.stem));

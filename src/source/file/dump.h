@@ -1,7 +1,9 @@
 /*
  * What a dump holds and where: from the option `dump`, a database and a collection to the file to read.
  *
- * Exception world. Names given by users are compared with what is there, and never made part of a path.
+ * Exception world. Names given by users are compared with what is there, and never made part of a path. Names are in
+ * UTF-8 here; those that come in through file_source.h and locate_collection(), and those in messages, are in the
+ * database's encoding.
  */
 #pragma once
 

@@ -35,7 +35,6 @@ std::vector<CollectionInfo> list_collections(const ConnectionKey &key, const Con
                 continue;
             if (bson::find(document, "type", &type) && type.type == bson::Type::string)
                 info.type = bson::text_of(type);
-            info.name = to_server_text(info.name);
             result.push_back(std::move(info));
         }
     }

@@ -3,10 +3,6 @@
 
 #include "pg/guard.h"
 
-extern "C" {
-#include "mb/pg_wchar.h"
-}
-
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -73,35 +69,6 @@ DriverScope::~DriverScope() {
 
 const char *DriverScope::logged() const noexcept {
     return first_logged;
-}
-
-static std::string without_foreign_letters(const std::string &text) {
-    std::string result = text;
-    for (char &letter : result)
-        if (static_cast<unsigned char>(letter) >= 0x80)
-            letter = '?';
-    return result;
-}
-
-std::string to_server_text(const std::string &utf8) {
-    if (!pg_verify_mbstr(PG_UTF8, utf8.c_str(), static_cast<int>(utf8.size()), true))
-        return without_foreign_letters(utf8);
-    if (GetDatabaseEncoding() == PG_UTF8)
-        return utf8;
-    try {
-        const char *converted =
-            pg_guard([&] { return pg_any_to_server(utf8.c_str(), static_cast<int>(utf8.size()), PG_UTF8); });
-        return converted;
-    } catch (const PgError &) {
-        return without_foreign_letters(utf8);
-    }
-}
-
-std::string to_utf8(const std::string &server_text) {
-    if (GetDatabaseEncoding() == PG_UTF8)
-        return server_text;
-    return pg_guard(
-        [&] { return pg_server_to_any(server_text.c_str(), static_cast<int>(server_text.size()), PG_UTF8); });
 }
 
 } // namespace mongoferry::source::live

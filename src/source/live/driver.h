@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "pg/encoding.h"
 #include "source/live/driver_compat.h"
 #include "source/live/stream_context.h"
 
@@ -31,11 +32,5 @@ public:
     /* The first warning or error that was logged in this scope; UTF-8; empty if none. */
     const char *logged() const noexcept;
 };
-
-/* Text between the driver's UTF-8 and the database's encoding. What can't be converted (a server may send anything in
- * an error message) becomes '?'. Throws on out of memory only. */
-std::string to_server_text(const std::string &utf8);
-/* Raises 22P05 where the driver can't get the text, which UTF-8 can always hold. */
-std::string to_utf8(const std::string &server_text);
 
 } // namespace mongoferry::source::live
