@@ -6,6 +6,7 @@
  */
 #include "source/live/checked_stream.h"
 
+#include "source/live/interruptible_stream.h"
 #include "source/live/wire_message.h"
 
 #include <algorithm>
@@ -21,6 +22,8 @@ namespace {
 struct CheckedStream : mongoc_stream_t {
     mongoc_stream_t *base;
     StreamContext *context;
+    std::string tls_host;   /* until the handshake is done; then empty */
+    bool handshake_pending; /* the last write only got on with the handshake */
 
     /* Of the request that is being sent or was sent last. */
     uint8_t sent_header[MessageHeader::size];
@@ -74,9 +77,37 @@ static void note_request(CheckedStream *stream, const uint8_t *data, size_t size
     }
 }
 
+/* Gets on with the TLS handshake; true when it is done. If not, errno tells why: EAGAIN, or EPROTO with the problem
+ * noted. */
+static bool shake_hands(CheckedStream *stream, int32_t timeout) noexcept {
+    bson_error_t error{};
+    int events = 0;
+    const bool done = timeout == 0
+                          ? mongoc_stream_tls_handshake(stream->base, stream->tls_host.c_str(), 0, &events, &error)
+                          : mongoc_stream_tls_handshake_block(stream->base, stream->tls_host.c_str(), timeout, &error);
+    if (done) {
+        poll_for_instead(stream->base, 0);
+        stream->tls_host.clear();
+        stream->handshake_pending = false;
+        return true;
+    }
+    stream->handshake_pending = events != 0 && !stream->context->given_up;
+    if (stream->handshake_pending) {
+        /* The driver, which wants to write, would find the socket ready all the time. */
+        poll_for_instead(stream->base, static_cast<short>(events));
+        errno = EAGAIN;
+    } else {
+        stream->context->set_problem("%s", error.message);
+        errno = EPROTO;
+    }
+    return false;
+}
+
 static ssize_t BSON_CALL write_stream(mongoc_stream_t *base, mongoc_iovec_t *iov, size_t count,
                                       int32_t timeout) noexcept {
     CheckedStream *stream = self_of(base);
+    if (!stream->tls_host.empty() && !shake_hands(stream, timeout))
+        return -1;
     const ssize_t written = mongoc_stream_writev(stream->base, iov, count, timeout);
     size_t left = written > 0 ? static_cast<size_t>(written) : 0;
     for (size_t i = 0; i < count && left > 0; ++i) {
@@ -254,12 +285,18 @@ static bool BSON_CALL has_timed_out(mongoc_stream_t *stream) noexcept {
 
 static bool BSON_CALL should_retry(mongoc_stream_t *stream) noexcept {
     CheckedStream *self = self_of(stream);
+    if (!self->tls_host.empty())
+        return self->handshake_pending;
     return !self->context->protocol_violation && mongoc_stream_should_retry(self->base);
 }
 
-mongoc_stream_t *new_checked_stream(mongoc_stream_t *base, StreamContext *context) noexcept {
-    CheckedStream *stream = new (std::nothrow) CheckedStream{};
-    if (!stream) {
+mongoc_stream_t *new_checked_stream(mongoc_stream_t *base, StreamContext *context, const char *tls_host) noexcept {
+    CheckedStream *stream = nullptr;
+    try {
+        stream = new CheckedStream{};
+        stream->tls_host = tls_host ? tls_host : "";
+    } catch (const std::exception &) {
+        delete stream;
         mongoc_stream_destroy(base);
         return nullptr;
     }

@@ -30,6 +30,7 @@ struct InterruptibleStream : mongoc_stream_t {
     StreamContext *context;
     int socket;
     bool connecting;
+    short poll_for; /* see poll_for_instead() */
     int last_errno;
     std::string host_and_port;
     std::vector<StreamContext::Address> addresses;
@@ -142,12 +143,13 @@ static ssize_t BSON_CALL poll_streams(mongoc_stream_poll_t *polls, size_t count,
         for (size_t i = 0; i < count; ++i) {
             InterruptibleStream *stream = self_of(polls[i].stream);
             polls[i].revents = 0;
-            sockets[i] = {stream->socket, static_cast<short>(stream->connecting ? POLLOUT : polls[i].events), 0};
+            const int events = stream->connecting ? POLLOUT : stream->poll_for ? stream->poll_for : polls[i].events;
+            sockets[i] = {stream->socket, static_cast<short>(events), 0};
             if (stream->connecting)
                 wake_up = std::min(wake_up, stream->attempt_until);
         }
         const StreamContext::Wait wait = context->wait(sockets, count, wake_up);
-        if (wait == StreamContext::Wait::given_up) {
+        if (wait == StreamContext::Wait::given_up || monotonic_time() >= context->deadline) {
             /* An error for each, or the driver would poll on until its own timeout. */
             for (size_t i = 0; i < count; ++i)
                 polls[i].revents = POLLERR;
@@ -159,6 +161,8 @@ static ssize_t BSON_CALL poll_streams(mongoc_stream_poll_t *polls, size_t count,
             InterruptibleStream *stream = self_of(polls[i].stream);
             if (stream->socket < 0)
                 polls[i].revents = POLLERR;
+            else if (!stream->connecting && stream->poll_for)
+                polls[i].revents = sockets[i].revents ? polls[i].events : 0;
             else if (!stream->connecting)
                 polls[i].revents = sockets[i].revents;
             else
@@ -179,7 +183,7 @@ static ssize_t BSON_CALL poll_streams(mongoc_stream_poll_t *polls, size_t count,
         }
         if (ready > 0)
             return ready;
-        if (monotonic_time() >= std::min(until, context->deadline))
+        if (monotonic_time() >= until)
             return 0;
     }
 }
@@ -307,6 +311,12 @@ static ssize_t BSON_CALL read_stream(mongoc_stream_t *base, mongoc_iovec_t *iov,
         return -1;
     }
     return received;
+}
+
+void poll_for_instead(mongoc_stream_t *stream, short events) noexcept {
+    while (stream->get_base_stream)
+        stream = stream->get_base_stream(stream);
+    self_of(stream)->poll_for = events;
 }
 
 static int BSON_CALL close_stream(mongoc_stream_t *stream) noexcept {
@@ -455,7 +465,7 @@ mongoc_stream_t *BSON_CALL open_stream(const mongoc_uri_t *uri, const mongoc_hos
             if (!result)
                 return nullptr;
         }
-        result = new_checked_stream(result, context);
+        result = new_checked_stream(result, context, mongoc_uri_get_tls(uri) ? host->host : nullptr);
         if (!result)
             bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "out of memory");
         return result;

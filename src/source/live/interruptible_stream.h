@@ -21,4 +21,9 @@ namespace mongoferry::source::live {
 mongoc_stream_t *BSON_CALL open_stream(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *user_data,
                                        bson_error_t *error) noexcept;
 
+/* While a layer on top (TLS) is busy with itself: what the driver is to be told to be ready is not the socket's
+ * readiness for what the driver wants, but for these events (POLLIN, POLLOUT). 0: as usual. stream: this one, or one on
+ * top of it. */
+void poll_for_instead(mongoc_stream_t *stream, short events) noexcept;
+
 } // namespace mongoferry::source::live
