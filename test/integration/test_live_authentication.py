@@ -139,6 +139,17 @@ def test_tls_with_the_wrong_authority(mongo_with_tls, certificates, connection, 
     assert count(connection, "lenient") == 0
 
 
+def test_tls_with_the_wrong_host_name(mongo_with_tls, certificates, connection, make_server):
+    """127.1 is another spelling of 127.0.0.1, and none that the certificate is for."""
+    options = {"port": mongo_with_tls.port, "database": "shop", "tls": "true", "tls_ca_file": certificates.ca_file}
+    make_server(host="127.1", **options)
+    with pytest.raises(errors.SqlclientUnableToEstablishSqlconnection) as caught:
+        count(connection)
+    assert "certificate" in everything(caught.value)
+    make_server("lenient", "lenient", host="127.1", tls_allow_invalid_hostnames="true", **options)
+    assert count(connection, "lenient") == 0
+
+
 def test_tls_files_that_do_not_exist(mongo_with_tls, connection, make_server):
     make_server(uri=mongo_with_tls.uri, database="shop", tls_ca_file="/does/not/exist.pem")
     with pytest.raises(errors.SqlclientUnableToEstablishSqlconnection) as caught:
