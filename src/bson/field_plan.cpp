@@ -191,6 +191,13 @@ FieldPlan *make_field_plan(const FieldSpec *fields, int field_count, int slot_co
     return plan;
 }
 
+void set_file_name(FieldPlan *plan, const char *file_name) {
+    Conversion *conversion = &plan->conversion;
+    if (conversion->source.file_name)
+        pfree(const_cast<char *>(conversion->source.file_name));
+    conversion->source.file_name = MemoryContextStrdup(conversion->context, file_name);
+}
+
 const char *check_path(const char *path) {
     const std::string_view text = path;
     if (text == path_root || text == path_index)

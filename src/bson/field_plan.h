@@ -41,6 +41,9 @@ struct FieldPlan; /* field_plan.cpp's own */
 FieldPlan *make_field_plan(const FieldSpec *fields, int field_count, int slot_count, const char *unwind,
                            bool unwind_outer, const PlanSource &source);
 
+/* Names the file in messages, where the scan learned it later than the plan was made. Copies it. */
+void set_file_name(FieldPlan *plan, const char *file_name);
+
 /*
  * Reads the next document's rows:
  *
@@ -49,8 +52,8 @@ FieldPlan *make_field_plan(const FieldSpec *fields, int field_count, int slot_co
  *
  * The document's bytes must stay valid until its last row is read. offset is that of the document in the file's
  * decompressed bytes, or -1. next_row sets all slots: those that no field names, and missing ones, to NULL. Raises
- * 22xxx errors for values that do not fit (unless on_mismatch says null), HV00M-like ones for corrupt documents. Before
- * next_row() is called for a row the caller resets the row's memory context if it wants the previous row freed.
+ * 22xxx errors for values that do not fit (unless on_mismatch says null), XX001 (files) or HV000 for corrupt documents.
+ * Before next_row() is called for a row the caller resets the row's memory context if it wants the previous row freed.
  */
 void begin_document(FieldPlan *plan, View document, int64_t offset);
 bool next_row(FieldPlan *plan, Datum *values, bool *nulls);

@@ -63,8 +63,8 @@ struct Beginning {
 };
 } // namespace
 
-/* The value as Extended JSON, relaxed. A UUID appears in the short form {"$uuid": "…"}, which parsers of Extended JSON take
- * as well, because nobody finds a document again by base64. */
+/* The value as Extended JSON, relaxed. A UUID appears in the short form {"$uuid": "…"}, which parsers of Extended JSON
+ * take as well, because nobody finds a document again by base64. */
 static void append_value(StringInfo message, const Value &value) {
     if (value.type == Type::binary) {
         const Binary binary = binary_of(value);
@@ -177,17 +177,20 @@ void settle_refusal(const Converter &converter, Conversion &conversion, const Va
 
 void raise_corrupt_document(const Conversion &conversion, const uint8_t *at, const char *error) {
     const int64_t inside = at ? at - conversion.document.data : 0;
+    if (conversion.source.file_name && conversion.offset >= 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_DATA_CORRUPTED),
+                 errmsg("file \"%s\" is corrupt at byte " INT64_FORMAT, conversion.source.file_name,
+                        conversion.offset + inside),
+                 errdetail("In the document that begins at byte " INT64_FORMAT " of the decompressed content: %s.",
+                           conversion.offset, error)));
     if (conversion.source.file_name)
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                        errmsg("corrupt document in file \"%s\"", conversion.source.file_name),
-                        conversion.offset >= 0
-                            ? errdetail("The document at byte " INT64_FORMAT
-                                        " of the uncompressed data is corrupt at byte " INT64_FORMAT ": %s.",
-                                        conversion.offset, conversion.offset + inside, error)
-                            : errdetail("A document is corrupt at its byte " INT64_FORMAT ": %s.", inside, error)));
-    ereport(ERROR,
-            (errcode(ERRCODE_FDW_ERROR), errmsg("corrupt document in collection \"%s\"", conversion.source.collection),
-             errdetail("The document is corrupt at its byte " INT64_FORMAT ": %s.", inside, error)));
+                        errmsg("file \"%s\" has a corrupt document", conversion.source.file_name),
+                        errdetail("At byte " INT64_FORMAT " of the document: %s.", inside, error)));
+    ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+                    errmsg("collection \"%s\" has a corrupt document", conversion.source.collection),
+                    errdetail("At byte " INT64_FORMAT " of the document: %s.", inside, error)));
     pg_unreachable();
 }
 

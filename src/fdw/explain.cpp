@@ -15,20 +15,6 @@ void append_to_string_info(void *context, const char *characters, size_t size) {
     appendBinaryStringInfo(static_cast<StringInfo>(context), characters, static_cast<int>(size));
 }
 
-/* The file of a dump that the scan reads; the dump itself where that can't be told, which the scan will say why. */
-const char *file_name(const SourceOptions &options) {
-    return pg_entry([&]() -> const char * {
-        std::string name;
-        try {
-            name =
-                source::describe(file_options(options), options.database ? options.database : "", options.collection);
-        } catch (const Error &) {
-            return options.dump;
-        }
-        return pg_guard([&] { return pstrdup(name.c_str()); });
-    });
-}
-
 /* Integers beyond this are not exact in JavaScript, so relaxed Extended JSON would lose digits in mongosh. */
 constexpr int64 largest_exact_in_javascript = INT64CONST(9007199254740991);
 
@@ -70,7 +56,7 @@ void explain_foreign_scan(ForeignScanState *node, ExplainState *explain) {
     const SourceOptions &source = state->table->source;
     if (source.dump) {
         ExplainPropertyText("Source", psprintf("dump of server \"%s\"", source.server->servername), explain);
-        ExplainPropertyText("Dump", file_name(source), explain);
+        ExplainPropertyText("Dump", dump_file_name(source), explain);
     } else {
         ExplainPropertyText("Source", psprintf("live server \"%s\"", source.server->servername), explain);
     }

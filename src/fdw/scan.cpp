@@ -62,6 +62,8 @@ source::Request make_request(const TableDescription *table, const Const *filter,
 /* Opens the source (again). Kept apart so that the row loop has nothing of the exception world in it. */
 void open_source(ScanState *state) {
     pg_entry([&] { state->source->open(*state->request); });
+    if (state->table->source.dump) /* only now it is certain that there is such a file */
+        bson::set_file_name(state->plan, dump_file_name(state->table->source));
     state->is_open = true;
     state->at_end = false;
     state->batch = {};
