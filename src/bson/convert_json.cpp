@@ -49,6 +49,9 @@ Outcome write_json_text(const Converter &converter, Conversion &conversion, cons
                         },
                         &json};
     const WriteError written = write_value(value, converter.options.json_format, sink);
+    if (written.is_too_deep)
+        return refuse(conversion, ERRCODE_DATA_EXCEPTION,
+                      psprintf("has objects and arrays nested more than %d levels deep", max_nesting));
     if (written.message)
         raise_corrupt_document(conversion, value.bytes + written.offset, written.message);
     if (!settle_nul_escapes(&json, converter.options.on_nul))

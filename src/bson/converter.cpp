@@ -115,7 +115,10 @@ Converter *make_converter(Oid type, int32 typmod, const ConversionOptions &optio
     bool is_preferred;
     get_type_category_preferred(base_type, &category, &is_preferred);
 
-    if (const Oid element_type = get_element_type(base_type); OidIsValid(element_type))
+    /* int2vector and oidvector are arrays in name, and have rules of their own. */
+    const Oid element_type =
+        base_type == INT2VECTOROID || base_type == OIDVECTOROID ? InvalidOid : get_element_type(base_type);
+    if (OidIsValid(element_type))
         choose_array_converters(converter, element_type, column_name);
     else if (get_typtype(base_type) == TYPTYPE_COMPOSITE)
         choose_composite_converters(converter, column_name);

@@ -170,8 +170,10 @@ void Writer::write_binary(const Binary &binary) noexcept {
 }
 
 bool Writer::write_nested(View document, char open, char close, bool with_keys) noexcept {
-    if (depth_ == max_nesting)
+    if (depth_ == max_nesting) {
+        error_.is_too_deep = true;
         return fail("it is nested too deeply", document.data);
+    }
     ++depth_;
     put(open);
     Iterator iterator(document);

@@ -24,6 +24,7 @@ struct TextSink {
 struct WriteError {
     const char *message = nullptr;
     size_t offset = 0;
+    bool is_too_deep = false; /* well formed, but nested beyond max_nesting */
 };
 
 /* Nesting deeper than this is refused with an error; MongoDB itself stops at 100 levels. */

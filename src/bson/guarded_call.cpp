@@ -50,9 +50,12 @@ bool has_trusted_checks(Oid domain) {
 }
 
 /* Errors that say that the value is wrong, as opposed to the server's state. Input functions of some types speak of
- * syntax errors (tsquery, jsonpath, hstore), of objects that do not exist (regclass) or of limits. */
-static bool is_about_the_value(int sqlstate) {
+ * syntax errors (tsquery, jsonpath), of objects that do not exist (regclass) or of limits; those of extensions also of
+ * internal errors (hstore), and a function in a domain's check may simply RAISE. */
+static bool is_about_the_value(int sqlstate, bool is_trusted) {
     const int category = ERRCODE_TO_CATEGORY(sqlstate);
+    if (!is_trusted && (sqlstate == ERRCODE_INTERNAL_ERROR || sqlstate == ERRCODE_RAISE_EXCEPTION))
+        return true;
     return category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
            category == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
            (category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) && sqlstate != ERRCODE_INSUFFICIENT_PRIVILEGE);
@@ -67,10 +70,10 @@ static int as_data_error(int sqlstate) {
 }
 
 /* The error that is being handled becomes a refusal, or is raised again. Called within PG_CATCH. */
-static Outcome refuse_by_error(Conversion &conversion, MemoryContext context) {
+static Outcome refuse_by_error(Conversion &conversion, MemoryContext context, bool is_trusted) {
     MemoryContextSwitchTo(context);
     ErrorData *error = CopyErrorData();
-    if (!is_about_the_value(error->sqlerrcode))
+    if (!is_about_the_value(error->sqlerrcode, is_trusted))
         PG_RE_THROW();
     FlushErrorState();
     return refuse(conversion, as_data_error(error->sqlerrcode),
@@ -103,7 +106,7 @@ static Outcome run_guarded(Body body, bool is_trusted, const Converter &converte
     }
     PG_CATCH();
     {
-        outcome = refuse_by_error(conversion, context);
+        outcome = refuse_by_error(conversion, context, is_trusted);
         if (in_subtransaction) {
             RollbackAndReleaseCurrentSubTransaction();
             MemoryContextSwitchTo(context);
