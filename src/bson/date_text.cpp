@@ -108,14 +108,15 @@ private:
     std::string_view text_;
 };
 
-/* Four digits, or a sign and six to nine of them. */
+/* Four digits, or a sign and six to nine of them; after a minus four do, as mongoexport of MongoDB 4.0 and before
+ * wrote. */
 bool parse_year(Reader &reader, int64_t *year) noexcept {
     int value;
     const char sign = reader.front();
     if (sign == '+' || sign == '-') {
         reader.skip(sign);
         const size_t digits = reader.digits_ahead();
-        if (digits < 6 || digits > 9 || !reader.number(static_cast<int>(digits), &value))
+        if (digits < (sign == '-' ? 4 : 6) || digits > 9 || !reader.number(static_cast<int>(digits), &value))
             return false;
         *year = sign == '-' ? -value : value;
         return true;

@@ -118,6 +118,7 @@ private:
     void parse_object(std::string_view key);
     void parse_array(std::string_view key);
     void parse_number(std::string_view key);
+    void parse_infinity(std::string_view key, std::string_view word);
     void parse_members(JsonText &member);
 
     /* Wrappers; the scanner stands behind the wrapper's first key. */
@@ -205,9 +206,32 @@ void Parser::parse_value(std::string_view key) {
         scanner_.read_word("null");
         builder_.append_null(key);
         return;
+    case 'N':
+        scanner_.read_word("NaN");
+        builder_.append_float64(key, std::numeric_limits<double>::quiet_NaN());
+        return;
+    case 'I':
+        parse_infinity(key, "Infinity");
+        return;
+    case '+':
+        parse_infinity(key, "+Infinity");
+        return;
+    case '-':
+        if (scanner_.next_is("-I")) {
+            parse_infinity(key, "-Infinity");
+            return;
+        }
+        parse_number(key);
+        return;
     default:
         parse_number(key);
     }
+}
+
+void Parser::parse_infinity(std::string_view key, std::string_view word) {
+    scanner_.read_word(word);
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    builder_.append_float64(key, word[0] == '-' ? -infinity : infinity);
 }
 
 void Parser::parse_number(std::string_view key) {

@@ -3,9 +3,10 @@
  *
  * Pure C++, exception world: a malformed text throws ParseError with the byte offset. Accepts Extended JSON v2,
  * canonical and relaxed, and the older forms that mongoexport of MongoDB 4.0 and before wrote ({"$date": "…"},
- * {"$date": {"$numberLong": …}}, {"$binary": "…", "$type": "…"}, {"$regex": …, "$options": …},
- * {"$undefined": true}, {"$numberLong": "…"}, {"$ref", "$id"} kept as an object, bare NaN/Infinity refused …).
- * An object whose key is a wrapper's but whose content is none is an error, and so is an integer beyond int64.
+ * {"$date": 0}, {"$binary": "…", "$type": "…"}, {"$regex": "…", "$options": "…"}, bare NaN, +Infinity and -Infinity;
+ * {"$ref": …, "$id": …} stays an object). An object with a wrapper's key whose content is none, or with other keys
+ * beside it, is an error, and so is an integer beyond int64. Keys of query operators ($gt, $type, $regex alone) are
+ * plain keys. A byte order mark is the caller's to skip.
  *
  * Source: https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md
  */

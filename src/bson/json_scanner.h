@@ -59,6 +59,9 @@ public:
             fail("");
         return *position_;
     }
+    bool next_is(std::string_view text) const noexcept {
+        return std::string_view(position_, static_cast<size_t>(end_ - position_)).starts_with(text);
+    }
     bool skip(char character) noexcept {
         if (position_ == end_ || *position_ != character)
             return false;

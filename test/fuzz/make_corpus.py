@@ -77,7 +77,7 @@ JSON = {
     "binaries": '{"a": {"$binary": {"base64": "Zm9v", "subType": "00"}}, "b": {"$uuid": "c8edabc3-f738-4ca3-b68d-ab92a91478a3"}, "c": {"$oid": "507f1f77bcf86cd799439011"}}',
     "texts": '{"a": {"$regularExpression": {"pattern": "a", "options": "mi"}}, "b": {"$symbol": "s"}, "c": {"$code": "f", "$scope": {"x": 1}}, "d": {"$code": "g"}}',
     "rest": '{"a": {"$minKey": 1}, "b": {"$maxKey": 1}, "c": {"$undefined": true}, "d": {"$dbPointer": {"$ref": "d.c", "$id": {"$oid": "507f1f77bcf86cd799439011"}}}}',
-    "older": '{"a": {"$date": 1}, "b": {"$date": "2013-12-11T19:51:23.123+0100"}, "c": {"$binary": "Zm9v", "$type": "00"}, "d": {"$regex": "a", "$options": "i"}}',
+    "older": '{"a": {"$date": 1}, "b": {"$date": "2013-12-11T19:51:23.123+0100"}, "c": {"$binary": "Zm9v", "$type": "00"}, "d": {"$regex": "a", "$options": "i"}, "e": [NaN, +Infinity, -Infinity]}',
     "turned": '{"a": {"$options": "i", "$regex": "a"}, "b": {"$type": "0", "$binary": "Zm9v"}, "c": {"$scope": {"$scope": {}}, "$code": "f"}}',
     "operators": '{"a": {"$gt": 1}, "b": {"$type": "string"}, "c": {"$regex": "a"}, "d": {"$scope": {"x": 1}, "y": 2}, "e": {"$ref": "c", "$id": 1}}',
 }

@@ -170,6 +170,11 @@ TEST(ExtendedJsonParser, OlderForms) {
     expect_element(R"({"$type": "3", "$binary": "Zm9v"})", raw_element(0x05, "k", raw_binary(3, "foo")));
     expect_element(R"({"$regex": "a\"", "$options": "mi"})", regex("a\"", "mi"));
     expect_element(R"({"$options": "", "$regex": "a"})", regex("a", ""));
+    expect_element("NaN", raw_element(0x01, "k", raw(uint64_t{0x7FF8000000000000})));
+    expect_element("Infinity", raw_element(0x01, "k", raw(HUGE_VAL)));
+    expect_element("+Infinity", raw_element(0x01, "k", raw(HUGE_VAL)));
+    expect_element("[-Infinity]", raw_element(0x04, "k", raw_document(raw_element(0x01, "0", raw(-HUGE_VAL)))));
+    expect_element(R"({"$date": "-0001-12-31T23:59:59.999Z"})", date(-62167219200001));
     expect_element(R"({"$ref": "c", "$id": {"$oid": "507f1f77bcf86cd799439011"}})",
                    object(string("$ref", "c") + raw_element(0x07, "$id", object_id)));
     expect_element(R"({"$ref": "c", "$id": 1, "$db": "d"})",
@@ -268,10 +273,16 @@ TEST(ExtendedJsonParser, RefusesMalformedText) {
         {"{\"a\":[1,]}", "8" + value},
         {"{\"a\":[1 2]}", "8: a comma or the array's end is expected"},
         {"{\"a\":[1}", "7: a comma or the array's end is expected"},
-        {"{\"a\":NaN}", "5" + value},
-        {"{\"a\":Infinity}", "5" + value},
-        {"{\"a\":-Infinity}", "5" + value},
         {"{\"a\":undefined}", "5" + value},
+        {"{\"a\":Nan}", "5" + value},
+        {"{\"a\":inf}", "5" + value},
+        {"{\"a\":-infinity}", "5" + value},
+        {"{\"a\":-Inf}", "5" + value},
+        {"{\"a\":-NaN}", "5" + value},
+        {"{\"a\":+1}", "5" + value},
+        {"{\"a\":[-I", "8" + ends},
+        {"{\"a\":Infinit", "12" + ends},
+        {"{\"a\":NaN", "8" + ends},
         {"{\"a\":ISODate(\"2024-01-01T00:00:00Z\")}", "5" + value},
         {"{\"a\":/x/}", "5" + value},
         {"{/* */}", "1" + key},
