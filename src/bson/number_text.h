@@ -39,8 +39,8 @@ Decimal128Parts decimal128_parts(const uint8_t bytes[16]) noexcept;
 bool parse_decimal128(std::string_view text, uint8_t bytes[16]) noexcept;
 
 /* ISO 8601 in UTC with milliseconds and Z: "2024-02-29T12:00:00.000Z". Any int64 is accepted: years beyond 9999 or
- * before 0 are written with sign and six or more digits, as ECMAScript's expanded years ("+275760-09-13T00:00:00.000Z").
- * Returns the length. */
+ * before 0 are written with sign and six or more digits, as ECMAScript's expanded years
+ * ("+275760-09-13T00:00:00.000Z"). Returns the length. */
 size_t write_iso_date(int64_t milliseconds_since_1970, char *buffer) noexcept;
 /* RFC 3339 / ISO 8601 with Z or an offset ("+02:00", "+0200", "+02"), a fraction of up to 9 digits cut to
  * milliseconds, and what write_iso_date() writes. False if the text is no such time or beyond int64. */
