@@ -2,17 +2,17 @@
  * The SQL functions about UUIDs: to_uuid(), to_objectid() and generate_uuid().
  *
  * POD world (pg/guard.h). All functions are declared STRICT in extension/30_uuid.sql, so none sees a NULL.
- * Relies on the backend's SHA-1 (common/cryptohash.h) and random numbers.
+ * Relies on the backend's random numbers.
  */
 #include "pg/backend.h"
 
 #include "bson/number_text.h"
+#include "bson/sha1.h"
 #include "bson/uuid_layout.h"
 
 #include <time.h>
 
 extern "C" {
-#include "common/cryptohash.h"
 #include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"
 #include "utils/uuid.h"
@@ -31,8 +31,6 @@ using namespace mongoferry;
  * b54057e2-e88c-4401-b0a3-1089e020668b */
 static constexpr uint8_t text_namespaces[UUID_LEN] = {0xb5, 0x40, 0x57, 0xe2, 0xe8, 0x8c, 0x44, 0x01,
                                                       0xb0, 0xa3, 0x10, 0x89, 0xe0, 0x20, 0x66, 0x8b};
-
-static constexpr size_t sha1_size = 20;
 
 static inline pg_uuid_t *new_uuid() {
     return static_cast<pg_uuid_t *>(palloc(UUID_LEN));
@@ -70,15 +68,6 @@ Datum objectid_from_uuid(PG_FUNCTION_ARGS) {
 
 /* ---- version 5 ---- */
 
-static void digest(pg_cryptohash_ctx *context, const uint8_t name_space[UUID_LEN], std::string_view name,
-                   uint8_t result[sha1_size]) {
-    if (pg_cryptohash_init(context) < 0 || pg_cryptohash_update(context, name_space, UUID_LEN) < 0 ||
-        pg_cryptohash_update(context, reinterpret_cast<const uint8 *>(name.data()), name.size()) < 0 ||
-        pg_cryptohash_final(context, result, sha1_size) < 0)
-        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute a SHA-1 digest"),
-                        errdetail("The cryptographic library of this server refuses SHA-1.")));
-}
-
 /* The version 5 UUID of a name in a namespace, RFC 9562 section 5.5: SHA-1 over the namespace's bytes and the name's,
  * which are UTF-8 whatever the database's encoding is. */
 static void write_version_5(const uint8_t name_space[UUID_LEN], text *name, uint8_t uuid[UUID_LEN]) {
@@ -87,14 +76,11 @@ static void write_version_5(const uint8_t name_space[UUID_LEN], text *name, uint
     const char *utf8 = pg_server_to_any(server_name, server_size, PG_UTF8);
     size_t size = utf8 == server_name ? static_cast<size_t>(server_size) : strlen(utf8);
 
-    /* On an error the context goes with the resource owner or the memory context, as pg_cryptohash has it. */
-    uint8_t hash[sha1_size];
-    pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA1);
-    if (!context)
-        ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-    digest(context, name_space, {utf8, size}, hash);
-    pg_cryptohash_free(context);
-
+    bson::Sha1 sha1;
+    sha1.add(name_space, UUID_LEN);
+    sha1.add(utf8, size);
+    uint8_t hash[bson::sha1_size];
+    sha1.finish(hash);
     memcpy(uuid, hash, UUID_LEN);
     mark_version(uuid, 5);
 }
@@ -145,6 +131,20 @@ Datum uuid_from_text_namespace(PG_FUNCTION_ARGS) {
 
 /* ---- version 7 ---- */
 
+/* Random bytes, at most as many as the pool has. Asking for them one UUID at a time costs more than all the rest. */
+static void take_random(uint8_t *bytes, size_t size) {
+    static uint8_t pool[512];
+    static size_t left = 0;
+    if (left < size) {
+        left = 0;
+        if (!pg_strong_random(pool, sizeof pool))
+            ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+        left = sizeof pool;
+    }
+    left -= size;
+    memcpy(bytes, pool + left, size);
+}
+
 /*
  * A new version 7 UUID, RFC 9562 section 5.7: milliseconds since 1970, then twelve bits of the millisecond's fraction
  * (section 6.2, method 3), then 62 random bits. Those of one session rise strictly.
@@ -159,8 +159,7 @@ Datum generate_uuid(PG_FUNCTION_ARGS) {
     uint64 tick = Max(milliseconds << 12 | fraction, last_tick + 1);
 
     pg_uuid_t *uuid = new_uuid();
-    if (!pg_strong_random(uuid->data + 8, 8))
-        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+    take_random(uuid->data + 8, 8);
     last_tick = tick;
     uint64 leading = pg_hton64((tick >> 12) << 16 | (tick & 0xFFF));
     memcpy(uuid->data, &leading, sizeof leading);
