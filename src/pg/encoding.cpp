@@ -37,6 +37,11 @@ std::string to_server_text(const std::string &utf8) {
     return convert_to_server_text(utf8, &result) ? result : without_foreign_letters(utf8);
 }
 
+std::string to_valid_text(const std::string &bytes) {
+    bool valid = pg_verify_mbstr(GetDatabaseEncoding(), bytes.c_str(), static_cast<int>(bytes.size()), true);
+    return valid ? bytes : without_foreign_letters(bytes);
+}
+
 std::string to_utf8(const std::string &server_text) {
     if (GetDatabaseEncoding() == PG_UTF8)
         return server_text;

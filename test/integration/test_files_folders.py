@@ -228,6 +228,30 @@ def test_other_files_in_a_dump_do_not_matter(make_server, ids, refused, write_du
     assert refused("notes").message_hint == "The dump holds these collections: orders."
 
 
+@pytest.mark.parametrize("form", ["folder", "archive"])
+def test_database_of_another_encoding(postgres, database, write_dump, write_file, form):
+    """Names are UTF-8 in a dump, and the database's encoding in options and messages."""
+    collections = {"bücher": [{"_id": 1}], "日本": [{"_id": 2}]}
+    path = write_dump(collections) if form == "folder" else write_file("backup", archive_of({"lädchen": collections}))
+    name = f"{database}_latin1"
+    postgres.psql(f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    try:
+        done = postgres.psql(f"""CREATE EXTENSION mongoferry;
+            CREATE SERVER dump FOREIGN DATA WRAPPER mongoferry OPTIONS (dump '{path}', database 'lädchen');
+            CREATE FOREIGN TABLE t (_id int) SERVER dump OPTIONS (collection 'bücher');
+            SELECT _id FROM t;
+            IMPORT FOREIGN SCHEMA "lädchen" FROM SERVER dump INTO public;
+            SELECT _id FROM "bücher";
+            CREATE FOREIGN TABLE nothing (_id int) SERVER dump OPTIONS (collection 'ä');
+            SELECT * FROM nothing""", database=name, check=False)
+        assert done.stdout.split() == ["1", "1"]
+        assert 'WARNING:  collection "??????" is left out of the import' in done.stderr
+        assert 'collection "ä" is not in dump' in done.stderr
+        assert "The dump holds these collections: bücher, ??????." in done.stderr
+    finally:
+        postgres.psql(f"DROP DATABASE {name}")
+
+
 def test_collection_defaults_to_the_name_of_the_table(connection, make_server, write_dump):
     make_server(write_dump({"orders": [{"_id": 4}], "customers": ONE}))
     connection.execute("CREATE FOREIGN TABLE orders (_id int) SERVER dump")

@@ -1,6 +1,7 @@
 /* See content_input.h. */
 #include "source/file/content_input.h"
 
+#include "pg/encoding.h"
 #include "source/file/document_reader.h"
 
 #include <cerrno>
@@ -48,16 +49,17 @@ void check_for_interrupts() {
 } // namespace
 
 Error system_error(const char *action, const std::string &path, int number) {
-    return Error(sqlstate_of(number), std::string("could not ") + action + " \"" + path + "\": " + strerror(number));
+    return Error(sqlstate_of(number),
+                 std::string("could not ") + action + " \"" + to_valid_text(path) + "\": " + strerror(number));
 }
 
 Error damage_error(const std::string &path, bool compressed, const Damage &damage) {
-    std::string message = "file \"" + path + "\" is corrupt at byte " + std::to_string(damage.offset);
+    std::string message = "file \"" + to_valid_text(path) + "\" is corrupt at byte " + std::to_string(damage.offset);
     if (compressed)
         message += " of its decompressed content";
     if (damage.line > 0)
         message += ", in line " + std::to_string(damage.line);
-    return Error(ERRCODE_DATA_CORRUPTED, message, damage.what());
+    return Error(ERRCODE_DATA_CORRUPTED, message, to_server_text(damage.what()));
 }
 
 DescriptorReservation::DescriptorReservation() {
@@ -87,7 +89,7 @@ RegularFile::RegularFile(const std::string &path) : path_(path) {
     if (!S_ISREG(status.st_mode)) {
         if (descriptor_ >= 0)
             ::close(descriptor_);
-        throw Error(ERRCODE_WRONG_OBJECT_TYPE, "\"" + path + "\" is not a regular file");
+        throw Error(ERRCODE_WRONG_OBJECT_TYPE, "\"" + to_valid_text(path) + "\" is not a regular file");
     }
     size_ = status.st_size;
 }

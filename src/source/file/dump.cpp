@@ -154,7 +154,7 @@ FileFormat format_of_file(const std::string &path) {
     case FileKind::json:
         return FileFormat::json;
     default:
-        throw Error(ERRCODE_WRONG_OBJECT_TYPE, "file \"" + path + "\" is not a dump that can be read",
+        throw Error(ERRCODE_WRONG_OBJECT_TYPE, "file \"" + to_valid_text(path) + "\" is not a dump that can be read",
                     "It is neither BSON, nor an archive of mongodump, nor Extended JSON.",
                     "Use what mongodump writes, or mongoexport with --type=json (its CSV has lost the types).");
     }

@@ -1,6 +1,7 @@
 /* See file_source.h: the scan over one collection's file, and what the planner and EXPLAIN ask. */
 #include "source/file/file_source.h"
 
+#include "pg/encoding.h"
 #include "source/file/archive.h"
 #include "source/file/bson_file.h"
 #include "source/file/content_input.h"
@@ -116,7 +117,7 @@ SizeEstimate estimate_size(const FileOptions &options, const std::string &databa
 }
 
 std::string describe(const FileOptions &options, const std::string &database, const std::string &collection) {
-    return locate_collection(options, database, collection).path;
+    return to_valid_text(locate_collection(options, database, collection).path);
 }
 
 } // namespace mongoferry::source

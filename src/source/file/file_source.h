@@ -9,6 +9,8 @@
  *   .json      one collection as mongoexport writes it, gzipped or not; likewise
  * In a dump of only one database the name of the database does not matter.
  *
+ * Names given are in the database's encoding, as all that comes from the catalogs is.
+ *
  * Everything here is of the exception world (pg/guard.h) and throws Error:
  *   undefined_file, insufficient_privilege, … as the operating system has it   (58P01, 42501)
  *   wrong_object_type           a path that is no regular file or folder, or a kind of file that is not supported

@@ -1,6 +1,7 @@
 /* See folder.h. */
 #include "source/file/folder.h"
 
+#include "pg/encoding.h"
 #include "source/file/content_input.h"
 #include "source/file/document_reader.h"
 
@@ -135,9 +136,11 @@ CollectionFile Folder::locate(const FileOptions &options, const std::string &col
             continue;
         }
         if (found)
-            throw Error(ERRCODE_FDW_ERROR, "collection \"" + collection + "\" is twice in \"" + path_ + "\"",
-                        "It is in the files \"" + found->name + "\" and \"" + file.name + "\".",
-                        "Set the server's option \"dump\" to one of the files.");
+            throw Error(
+                ERRCODE_FDW_ERROR,
+                "collection \"" + to_server_text(collection) + "\" is twice in \"" + to_valid_text(path_) + "\"",
+                "It is in the files \"" + to_valid_text(found->name) + "\" and \"" + to_valid_text(file.name) + "\".",
+                "Set the server's option \"dump\" to one of the files.");
         found = &file;
     }
     if (found)
