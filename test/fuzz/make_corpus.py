@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Writes the seeds of bson_fuzzer and extended_json_fuzzer: small inputs that hold every type and every form once.
+"""Writes the seeds of bson_fuzzer, extended_json_fuzzer and wire_reply_fuzzer: small inputs that hold every type and every form once.
 
     make_corpus.py          into test/fuzz/corpus/, where they are kept
 """
 
 import pathlib
 import struct
+import zlib
 
 
 def element(type_number, key, payload=b""):
@@ -83,9 +84,32 @@ JSON = {
 }
 
 
+def message(opcode, body):
+    return struct.pack("<iiii", 16 + len(body), 1, 1, opcode) + body
+
+
+OK = element(0x01, "ok", struct.pack("<d", 1))
+BATCH = element(0x04, "firstBatch", document(element(0x03, "0", document(NUMBER)), element(0x03, "1", document())))
+CURSOR = document(element(0x03, "cursor", document(BATCH, element(0x12, "id", struct.pack("<q", 7)), element(0x02, "ns", text("d.c")))), OK)
+GREETING = document(
+    element(0x04, "hosts", document(element(0x02, "0", text("a:1")))),
+    element(0x03, "speculativeAuthenticate", document(element(0x10, "conversationId", struct.pack("<i", 1)),
+                                                      element(0x05, "payload", binary(0, b"r=a")), element(0x08, "done", b"\0"))),
+    OK,
+)
+FAILURE = document(element(0x10, "code", struct.pack("<i", 43)), element(0x02, "errmsg", text("gone")))
+WIRE = {
+    "cursor": message(2013, b"\0" * 5 + CURSOR),
+    "failure": message(2013, b"\0" * 5 + FAILURE),
+    "greeting": message(1, struct.pack("<iqii", 8, 0, 0, 1) + GREETING),
+    "compressed": message(2012, struct.pack("<iiB", 2013, 5 + len(CURSOR), 2) + zlib.compress(b"\0" * 5 + CURSOR)),
+    "not_compressed": message(2012, struct.pack("<iiB", 2013, 5 + len(CURSOR), 0) + b"\0" * 5 + CURSOR),
+}
+
+
 def main():
     corpus = pathlib.Path(__file__).resolve().parent / "corpus"
-    for fuzzer, seeds in {"bson_fuzzer": BSON, "extended_json_fuzzer": JSON}.items():
+    for fuzzer, seeds in {"bson_fuzzer": BSON, "extended_json_fuzzer": JSON, "wire_reply_fuzzer": WIRE}.items():
         folder = corpus / fuzzer
         folder.mkdir(parents=True, exist_ok=True)
         for name, seed in seeds.items():
