@@ -36,7 +36,9 @@ SET client_min_messages = warning;
 DROP SCHEMA import CASCADE;
 CREATE SCHEMA import;
 RESET client_min_messages;
+SET standard_conforming_strings = off; -- must not matter
 IMPORT FOREIGN SCHEMA exports FROM SERVER exports INTO import OPTIONS (import_names 'snake_case', import_nested 'jsonb');
+RESET standard_conforming_strings;
 TABLE imported_tables;
 SELECT "table", "column", type, options FROM imported_columns WHERE "table" IN ('names', 'nested');
 SET client_min_messages = warning;

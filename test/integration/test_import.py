@@ -233,6 +233,18 @@ def test_dump_of_one_database_takes_any_name(connection, write_file):
     assert connection.execute("SELECT * FROM imported.orders").fetchall() == [(1,)]
 
 
+def test_import_of_a_file_can_be_cancelled(connection, write_file):
+    """While the sample is read, which would be the whole file and take a second or more."""
+    document = bson.encode({"_id": 1, **{f"f{i}": i for i in range(100)}})
+    path = write_file("orders.bson.gz", document * 150_000, compressed=True)
+    server = dump_server(connection, path)
+    connection.execute("SET statement_timeout = '100ms'")
+    start = time.monotonic()
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        import_schema(connection, server, "shop", options="OPTIONS (import_sample_size '10000000')")
+    assert time.monotonic() - start < 1.1
+
+
 def test_corrupt_file_imports_nothing_and_is_named(connection, write_dump):
     good = bson.encode({"_id": 1, "text": "abc"})
     bad = bytearray(good)
@@ -262,13 +274,14 @@ def test_more_fields_than_a_table_can_have_columns(connection, write_dump):
 
 
 def test_rights(connection, connect, write_dump, ordinary_role):
-    server = dump_server(connection, write_dump({"orders": [{"_id": 1}]}))
+    id = ObjectId()
+    server = dump_server(connection, write_dump({"orders": [{"_id": id}]}))
     with connect(user=ordinary_role) as session:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             session.execute(f"IMPORT FOREIGN SCHEMA shop FROM SERVER {server} INTO public")
         connection.execute(f"GRANT USAGE ON FOREIGN SERVER {server} TO {ordinary_role}")
         session.execute(f"IMPORT FOREIGN SCHEMA shop FROM SERVER {server} INTO public")
-        assert session.execute("SELECT * FROM public.orders").fetchall() == [(1,)]
+        assert session.execute("SELECT _id::text FROM public.orders").fetchall() == [(str(id),)]
         owner = session.execute("SELECT relowner::regrole::text FROM pg_class WHERE oid = 'public.orders'::regclass").fetchone()
         assert owner == (ordinary_role,)
         connection.execute("CREATE SCHEMA closed")
