@@ -265,6 +265,10 @@ def test_explain_names_what_is_read(connection, make_server, ids, write_dump):
     (plan,), = connection.execute("EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM t").fetchall()
     scan = plan[0]["Plan"]
     assert scan["Dump"] == f"{path}/orders.bson.gz"
+    make_server(f"{path}/")
+    ids("orders")
+    (plan,), = connection.execute("EXPLAIN (FORMAT JSON) SELECT * FROM t").fetchall()
+    assert plan[0]["Plan"]["Dump"] == f"{path}/orders.bson.gz"
     assert scan["Documents Received"] == 10
     assert scan["Bytes Received"] == 10 * 14
     assert scan["Batches Received"] == 1

@@ -255,3 +255,6 @@ def test_descriptors_are_given_back(connection, read, write_file):
         assert len(descriptors()) == 1
         connection.execute("CLOSE c")
         assert descriptors() == []
+        connection.execute("DECLARE c CURSOR FOR SELECT _id FROM documents")
+        connection.execute("FETCH ALL FROM c")
+        assert descriptors() == []  # at the end of the file, not of the query

@@ -4,6 +4,7 @@
 #include "pg/encoding.h"
 #include "source/file/document_reader.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -137,21 +138,24 @@ int64_t ContentInput::estimated_size() const noexcept {
 }
 
 std::string read_beginning(const std::string &path, size_t limit) {
+    constexpr size_t step = 16 * 1024; /* most of these files are small */
     ContentInput input(path);
-    std::string content(limit, '\0');
-    size_t size = 0;
+    std::string content;
     try {
-        while (size < limit) {
-            size_t count = input.read(reinterpret_cast<uint8_t *>(content.data()) + size, limit - size);
+        while (content.size() < limit) {
+            size_t before = content.size();
+            content.resize(std::min(limit, before + step));
+            size_t count = input.read(reinterpret_cast<uint8_t *>(content.data()) + before, content.size() - before);
+            content.resize(before + count);
             if (count == 0)
                 break;
-            size += count;
         }
     } catch (const Damage &damage) {
-        if (size == 0)
+        /* What is before the damage will do to see what the file is. */
+        content.resize(static_cast<size_t>(damage.offset));
+        if (content.empty())
             throw damage_error(path, input.is_compressed(), damage);
     }
-    content.resize(size);
     return content;
 }
 

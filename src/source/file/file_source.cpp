@@ -48,11 +48,11 @@ public:
     }
 
     bool next_batch(Batch *batch) override {
-        if (!reader_ || left_ == 0)
-            return false;
         try {
-            if (!reader_->next_batch(batch))
+            if (!reader_ || left_ == 0 || !reader_->next_batch(batch)) {
+                close(); /* now, not at the end of a query that may read many files */
                 return false;
+            }
         } catch (const Damage &damage) {
             throw damage_error(input_->path(), input_->is_compressed(), damage);
         }

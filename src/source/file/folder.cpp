@@ -50,6 +50,8 @@ std::vector<std::string> names_in(const std::string &path) {
 } // namespace
 
 Folder::Folder(const std::string &path) : path_(path) {
+    while (path_.size() > 1 && path_.ends_with('/'))
+        path_.pop_back();
     std::vector<File> exports;
     for (std::string &name : names_in(path)) {
         FileName parts = split_file_name(name);
@@ -166,7 +168,7 @@ Folder database_folder(const FileOptions &options, const std::string &database) 
     std::vector<std::string> databases = folder.databases();
     if (databases.empty())
         return folder;
-    return Folder(options.dump + "/" + choose_database(options, databases, database));
+    return Folder(folder.path() + "/" + choose_database(options, databases, database));
 }
 
 } // namespace mongoferry::source
