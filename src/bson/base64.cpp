@@ -13,7 +13,7 @@ struct Decoding {
         for (int8_t &value : by_byte)
             value = -1;
         for (int8_t value = 0; value < 64; ++value)
-            by_byte[static_cast<int>(alphabet[value])] = value;
+            by_byte[static_cast<uint8_t>(alphabet[value])] = value;
     }
 };
 constexpr Decoding decoding;

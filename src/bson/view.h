@@ -183,7 +183,7 @@ public:
         const int8_t fixed_size = value_sizes.by_type[type];
         size_t size;
         if (fixed_size >= 0) [[likely]] {
-            size = static_cast<size_t>(fixed_size);
+            size = static_cast<uint8_t>(fixed_size);
             if (size > available) [[unlikely]]
                 return fail("a value reaches beyond the document's end");
             if (type == static_cast<uint8_t>(Type::boolean) && bytes[0] > 1) [[unlikely]]
