@@ -464,9 +464,9 @@ bool put_array(Writer *writer, View array, int level, JEntry *entry) {
         return false;
     for (uint32_t i = 0; i < count; ++i) {
         JEntry child;
-        const JsonbEntry element = writer->entries[base + i]; /* a copy: the stack may move */
-        if (!put_value(writer, element.value(), level, &child)) {
-            note_field(writer, element, i);
+        const Value value = writer->entries[base + i].value(); /* a copy: the stack may move */
+        if (!put_value(writer, value, level, &child)) {
+            note_field(writer, writer->entries[base + i], i);
             return false;
         }
         if (!add_child(writer, &container, child))
@@ -515,9 +515,9 @@ bool put_object(Writer *writer, View document, int level, JEntry *entry) {
     }
     for (uint32_t i = 0; i < count; ++i) {
         JEntry child;
-        const JsonbEntry element = writer->entries[base + i]; /* a copy: the stack may move */
-        if (!put_value(writer, element.value(), level, &child)) {
-            note_field(writer, element, i);
+        const Value value = writer->entries[base + i].value(); /* a copy: the stack may move */
+        if (!put_value(writer, value, level, &child)) {
+            note_field(writer, writer->entries[base + i], i);
             return false;
         }
         if (!add_child(writer, &container, child))

@@ -52,7 +52,8 @@ size_t assemble(bool negative, int weight, int scale, const uint16_t *digits, si
         position = put(position, static_cast<uint16_t>((negative ? long_negative : 0) | (scale & long_scale_mask)));
         position = put(position, static_cast<int16_t>(weight));
     }
-    memcpy(position, digits, count * sizeof(uint16_t));
+    if (count > 0)
+        memcpy(position, digits, count * sizeof(uint16_t));
     position += count * sizeof(uint16_t);
     const size_t size = static_cast<size_t>(position - buffer);
     /* A varlena's length word, as SET_VARSIZE has it on a little-endian machine. */
@@ -60,23 +61,27 @@ size_t assemble(bool negative, int weight, int scale, const uint16_t *digits, si
     return size;
 }
 
+/* whole + fraction / base, where scale is the number of decimal digits that the fraction is shown with. */
+size_t assemble_fixed_point(bool negative, uint64_t whole, uint16_t fraction, int scale, char *buffer) noexcept {
+    constexpr size_t whole_digits = 5; /* 2^64 < base^5 */
+    uint16_t digits[whole_digits + 1];
+    size_t first = whole_digits;
+    for (; whole != 0; whole /= base)
+        digits[--first] = static_cast<uint16_t>(whole % base);
+    const int weight = static_cast<int>(whole_digits - first) - 1;
+    digits[whole_digits] = fraction;
+    size_t end = whole_digits + 1;
+    while (end > first && digits[end - 1] == 0)
+        --end;
+    return assemble(negative, weight, scale, digits + first, end - first, buffer);
+}
+
 } // namespace
 
 size_t write_numeric_int64(int64_t value, char *buffer) noexcept {
     const bool negative = value < 0;
-    uint64_t rest = negative ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
-    constexpr size_t most = 5; /* 2^63 < 10000^5 */
-    uint16_t digits[most];
-    size_t first = most;
-    while (rest != 0) {
-        digits[--first] = static_cast<uint16_t>(rest % base);
-        rest /= base;
-    }
-    const int weight = static_cast<int>(most - first) - 1;
-    size_t end = most;
-    while (end > first && digits[end - 1] == 0)
-        --end;
-    return assemble(negative, weight, 0, digits + first, end - first, buffer);
+    const uint64_t magnitude = negative ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
+    return assemble_fixed_point(negative, magnitude, 0, 0, buffer);
 }
 
 size_t write_numeric_decimal(bool negative, const char *digits, size_t count, int exponent, char *buffer) noexcept {
@@ -116,6 +121,16 @@ size_t write_numeric_float64(double value, char *buffer) noexcept {
     constexpr double exact_integers = 9007199254740992.0;
     if (std::fabs(value) < exact_integers && value == std::trunc(value))
         return write_numeric_int64(static_cast<int64_t>(value), buffer);
+
+    /* Most doubles that are meant as decimals have two digits after the point. A number of at most 15 digits whose
+     * nearest double this is has no equal among such numbers, so it is the shortest: what follows would find it too. */
+    constexpr double fifteen_digits = 1e13;
+    if (std::fabs(value) < fifteen_digits) {
+        const uint64_t hundredths = static_cast<uint64_t>(std::fabs(value) * 100 + 0.5);
+        if (static_cast<double>(hundredths) / 100 == std::fabs(value))
+            return assemble_fixed_point(value < 0, hundredths / 100, static_cast<uint16_t>(hundredths % 100 * 100),
+                                        hundredths % 10 == 0 ? 1 : 2, buffer);
+    }
 
     /* "d.ddde±xx": the shortest digits that read back. */
     char written[32];

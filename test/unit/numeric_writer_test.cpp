@@ -166,6 +166,31 @@ TEST(NumericWriter, DoublesReadBack) {
     }
 }
 
+/* The digits that std::to_chars finds, with and without the way that is short for two decimals. */
+TEST(NumericWriter, DoublesWithFewDecimalsHaveTheShortestDigits) {
+    std::mt19937_64 random(4);
+    for (int i = 0; i < 200000; ++i) {
+        const double divisor[] = {10, 100, 100, 100, 1000, 3, 10000};
+        const double value =
+            static_cast<double>(static_cast<int64_t>(random()) >> (random() % 62)) / divisor[random() % 7] +
+            (random() % 50 == 0 ? 1e-9 : 0);
+        char digits[64];
+        const std::to_chars_result end = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::fixed);
+        std::string expected(digits, end.ptr);
+        if (std::fabs(value) >= 9007199254740992.0)
+            continue; /* fixed writes all digits of large numbers, not the shortest */
+        ASSERT_EQ(of_float64(value), expected == "-0" ? "0" : expected);
+    }
+    for (double value :
+         {0.01, 0.99, 1.005, 1e12 + 0.01, 1e13 - 0.01, 9999999999999.99, 10000000000000.5, 0.001, 99999.995})
+        for (double neighbour : {std::nextafter(value, 0), value, std::nextafter(value, 1e18)}) {
+            char digits[64];
+            const std::to_chars_result end =
+                std::to_chars(digits, digits + sizeof digits, neighbour, std::chars_format::fixed);
+            EXPECT_EQ(of_float64(neighbour), std::string(digits, end.ptr));
+        }
+}
+
 TEST(NumericWriter, DecimalsKeepTheirScale) {
     EXPECT_EQ(of_decimal(false, "150", -2), "1.50");
     EXPECT_EQ(of_decimal(true, "150", -2), "-1.50");
