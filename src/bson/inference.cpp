@@ -403,11 +403,7 @@ struct Inference::Columns {
         } else if (kinds == set_of(kind_array)) {
             const char *element = scalar_type(kinds_in(*field.elements));
             add_column(field, element ? std::string(element) + "[]" : jsonb);
-        } else if (kinds != set_of(kind_object)) {
-            add_column(field, jsonb);
-        } else if (path.size() == 1 && field.key == "_id") {
-            add_column(field, jsonb); /* the whole of it identifies the document */
-        } else if (inference.options_.nested_levels == 0) {
+        } else if (kinds != set_of(kind_object) || inference.options_.nested_levels == 0 || is_id(field)) {
             add_column(field, jsonb);
         } else if (path.size() > static_cast<size_t>(inference.options_.nested_levels)) {
             add_column(field, jsonb, "nested too deeply for columns");
@@ -422,6 +418,9 @@ struct Inference::Columns {
                 add(*inner);
         }
     }
+
+    /* The document's _id, which identifies it only as a whole. */
+    bool is_id(const Field &field) const { return path.size() == 1 && field.key == "_id"; }
 
     void add_column(const Field &field, const std::string &type, const char *reason = nullptr) {
         std::string comment = shares(field.counts);

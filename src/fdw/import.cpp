@@ -227,6 +227,7 @@ private:
         const std::vector<bson::InferredColumn> columns = find_columns(table.collection.local);
 
         std::vector<WantedName> wanted;
+        wanted.reserve(columns.size());
         for (const bson::InferredColumn &column : columns)
             wanted.push_back(wanted_name(column));
         const std::vector<std::string> names =
