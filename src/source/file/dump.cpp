@@ -181,6 +181,7 @@ std::vector<CollectionInfo> list_collections(const FileOptions &options, const s
         names.push_back(parts.kind == FileKind::bson ? unescape_file_name(parts.stem) : std::string(parts.stem));
     }
     std::vector<CollectionInfo> collections;
+    collections.reserve(names.size());
     for (std::string &name : names)
         collections.push_back({std::move(name), "collection"});
     return collections;

@@ -57,18 +57,25 @@ class Archive:
     def block(self, database, name, documents):
         content = bson_bytes(documents)
         self._checksums[database, name] = crc64(content, self._checksums.get((database, name), 0))
-        self._blocks += self._header(database, name, False, 0) + content + TERMINATOR
+        self._blocks += self.block_header(database, name, False, 0) + content + TERMINATOR
 
     def end(self, database, name, *, wrong_checksum=False):
         checksum = self._checksums.get((database, name), 0) ^ (1 if wrong_checksum else 0)
-        self._blocks += self._header(database, name, True, checksum) + TERMINATOR
+        self._blocks += self.block_header(database, name, True, checksum) + TERMINATOR
 
     def content(self):
-        head = bson.encode({"concurrent_collections": 4, "version": "0.1", "server_version": "7.0.16", "tool_version": "100.12.0"})
-        return MAGIC + head + self._prelude + TERMINATOR + self._blocks
+        return self.head() + self.blocks()
+
+    def head(self):
+        """What is before the blocks."""
+        header = bson.encode({"concurrent_collections": 4, "version": "0.1", "server_version": "7.0.16", "tool_version": "100.12.0"})
+        return MAGIC + header + self._prelude + TERMINATOR
+
+    def blocks(self):
+        return self._blocks
 
     @staticmethod
-    def _header(database, name, end, checksum):
+    def block_header(database, name, end, checksum):
         signed = checksum - 2**64 if checksum >= 2**63 else checksum
         return bson.encode({"db": database, "collection": name, "EOF": end, "CRC": Int64(signed)})
 
