@@ -11,6 +11,7 @@
 #include "fdw/callbacks.h"
 
 #include "bson/inference.h"
+#include "bson/mismatch.h"
 #include "fdw/import_names.h"
 #include "pg/encoding.h"
 #include "pg/guard.h"
@@ -347,17 +348,17 @@ private:
         }
     }
 
-    [[noreturn]] void refuse_corrupt_document(const source::Request &request, const source::Batch &batch,
-                                              bson::View document, const char *problem, size_t offset) {
-        std::string detail = std::string("The document is corrupt: ") + problem + ", at byte ";
-        if (batch.first_offset >= 0)
-            detail +=
-                std::to_string(batch.first_offset + (document.data - batch.start) + static_cast<int64_t>(offset)) +
-                " of the decompressed file.";
-        else
-            detail += std::to_string(offset) + " of the document.";
-        throw Error(ERRCODE_DATA_CORRUPTED, "could not learn the columns of collection \"" + request.collection + "\"",
-                    detail, "EXCEPT leaves its foreign table out of the import.");
+    /* The same error as a scan's. */
+    void refuse_corrupt_document(const source::Request &request, const source::Batch &batch, bson::View document,
+                                 const char *problem, size_t offset) {
+        const std::string file =
+            source_.dump ? source::describe(file_options(source_), request.database, request.collection) : "";
+        const std::string collection = source_.dump ? request.collection : request.database + "." + request.collection;
+        bson::Conversion conversion{};
+        conversion.source = {progress_->table, collection.c_str(), source_.dump ? file.c_str() : nullptr};
+        conversion.document = document;
+        conversion.offset = batch.first_offset < 0 ? -1 : batch.first_offset + (document.data - batch.start);
+        pg_guard([&] { bson::raise_corrupt_document(conversion, document.data + offset, problem); });
     }
 
     ImportForeignSchemaStmt *statement_;
