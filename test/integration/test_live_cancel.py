@@ -203,6 +203,24 @@ def test_a_waiting_scan_does_not_block_drop_database(make_table, connect, postgr
         assert isinstance(failed[0], errors.QueryCanceled)
 
 
+def test_a_client_that_goes_away(make_table, connect, connection):
+    """With client_connection_check_interval PostgreSQL ends the backend, from within the driver's wait."""
+    import os
+
+    with FakeMongo({"find": None}) as server:
+        make_table(server.uri)
+        session = connect()
+        session.execute("SET client_connection_check_interval = '200ms'")
+        pid = session.info.backend_pid
+        session.pgconn.send_query(b"SELECT count(x) FROM orders")
+        time.sleep(PATIENCE)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), session.pgconn.socket)
+        deadline = time.monotonic() + 5
+        while connection.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() != (0,):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def test_cancel_between_rows(make_table, mongo, mongo_server, connect):
     """While the server is quick and it is the query that takes its time."""
     mongo.orders.insert_many({"_id": i} for i in range(1000))

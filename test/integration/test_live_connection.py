@@ -125,6 +125,16 @@ def test_connect_timeout(connection, make_table):
         assert 0.6 < time.monotonic() - start < 3
 
 
+def test_connect_timeout_covers_authentication(connection, make_table):
+    with FakeMongo({"saslstart": None}) as server:
+        make_table(server.uri, options=", connect_timeout '700ms'")
+        connection.execute("CREATE USER MAPPING FOR PUBLIC SERVER remote OPTIONS (username 'u', password 'p')")
+        start = time.monotonic()
+        with pytest.raises(errors.SqlclientUnableToEstablishSqlconnection):
+            count(connection)
+        assert 0.6 < time.monotonic() - start < 4
+
+
 def test_socket_timeout(connection, make_table):
     with FakeMongo({"find": None}) as server:
         make_table(server.uri, options=", socket_timeout '700ms'")
@@ -201,6 +211,17 @@ def test_an_open_scan_keeps_its_connection(connection, proxy, mongo, orders, mak
     assert len(connection.execute("FETCH ALL FROM c").fetchall()) == 950
     connection.execute("COMMIT")
     assert connection.execute("SELECT mongoferry.disconnect('remote')").fetchone() == (True,)
+
+
+def test_a_scan_that_has_everything_leaves_the_connection(connection, proxy, mongo, orders, make_table):
+    between = proxy()
+    make_table(between.uri, mongo.name, fetch_size=5000)
+    connection.execute("BEGIN; DECLARE c CURSOR FOR SELECT x FROM orders")
+    connection.execute("FETCH 50 FROM c")
+    assert connection.execute(CACHE).fetchall() == [("remote", True, False)]
+    assert connection.execute("SELECT mongoferry.disconnect('remote')").fetchone() == (True,)
+    assert len(connection.execute("FETCH ALL FROM c").fetchall()) == 950
+    connection.execute("COMMIT")
 
 
 def test_options_change_under_an_open_scan(connection, proxy, mongo, orders, make_table):

@@ -50,6 +50,8 @@ void initialize_driver() {
         (void)shm_unlink(name);
     }
     mongoc_log_set_handler(take_log, nullptr);
+    /* What the server's log and currentOp show beside the driver's own name. */
+    (void)mongoc_handshake_data_append("mongoferry", nullptr, "PostgreSQL " PG_VERSION);
     initialized = true;
 }
 

@@ -76,6 +76,9 @@ void RemoteCursor::run(const bson::Document &command, bool begins_read) {
         throw invalid_reply_error(connection_->name_of(server_), problem);
     cursor_id_ = batch_.cursor_id;
     batch_is_fresh_ = true;
+    /* All is here: others may have the connection, or close it. */
+    if (cursor_id_ == 0)
+        release_connection();
 }
 
 bool RemoteCursor::next(CursorReply *batch) {
@@ -102,22 +105,26 @@ bool RemoteCursor::next(CursorReply *batch) {
     return true;
 }
 
+void RemoteCursor::release_connection() noexcept {
+    if (!connection_)
+        return;
+    connection_->discard({&server_, &database_, &collection_, cursor_id_, session_.get(), in_flight_});
+    if (session_) {
+        DriverScope scope(true);
+        session_.reset();
+    }
+    cursor_id_ = 0;
+    in_flight_ = false;
+    connection_.release();
+}
+
 void RemoteCursor::close() noexcept {
     if (inside_driver()) {
         /* The process ends within a call of the driver: what it holds must be left as it is. */
         (void)session_.release();
         return;
     }
-    if (connection_) {
-        connection_->discard({&server_, &database_, &collection_, cursor_id_, session_.get(), in_flight_});
-        if (session_) {
-            DriverScope scope(true);
-            session_.reset();
-        }
-    }
-    connection_.release();
-    cursor_id_ = 0;
-    in_flight_ = false;
+    release_connection();
     batch_is_fresh_ = false;
     batch_ = CursorReply();
     reply_.clear();

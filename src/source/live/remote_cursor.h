@@ -37,6 +37,7 @@ public:
 private:
     void open_once(const bson::Document &command);
     void run(const bson::Document &command, bool begins_read);
+    void release_connection() noexcept;
 
     ConnectionKey key_;
     ConnectionOptions options_;
