@@ -7,6 +7,10 @@
 #include "bson/extended_json_writer.h"
 #include "pg/guard.h"
 
+extern "C" {
+#include "mb/pg_wchar.h"
+}
+
 namespace mongoferry::fdw {
 
 namespace {
@@ -46,7 +50,7 @@ const char *command_text(const source::Request &request) {
     initStringInfo(&json);
     bson::write_document(command, has_large_integer(command) ? bson::JsonFormat::canonical : bson::JsonFormat::relaxed,
                          {append_to_string_info, &json});
-    return json.data;
+    return pg_any_to_server(json.data, json.len, PG_UTF8);
 }
 
 } // namespace
