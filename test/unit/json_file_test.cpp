@@ -118,6 +118,36 @@ TEST(JsonFile, CutAnywhereGivesTheDocumentsBefore) {
     }
 }
 
+TEST(JsonFile, AFaultIsToldWithoutReadingOn) {
+    std::string text = "{\"a\":1}\n{\"a\":nope, \"b\":\"" + std::string(20000000, 'x');
+    MemoryInput input(text);
+    JsonFileReader reader(input, 4096);
+    EXPECT_EQ(read_all(reader).documents.size(), 1u);
+    EXPECT_LE(input.position(), 100000u);
+}
+
+TEST(JsonFile, AFaultAtTheEndOfADocumentThatCameInPieces) {
+    std::string first = "{\"a\":1}\n";
+    for (const char *bad : {"{\"b\":{\"c\":[\"x}\",1]},\"d\":nope}\n", "{\"b\":{},\"d\":}\n", "{\"b\":\"x\",\"b\"}\n"})
+        for (size_t piece = 1; piece < 20; ++piece) {
+            Outcome outcome = read(first + bad + "{\"a\":3}", piece);
+            EXPECT_EQ(values(outcome), "1") << bad;
+            EXPECT_EQ(outcome.damage.substr(0, 23), "Invalid Extended JSON: ") << bad;
+            EXPECT_EQ(outcome.damage_line, 2) << bad;
+            EXPECT_GT(outcome.damage_offset, static_cast<int64_t>(first.size()));
+            EXPECT_LT(outcome.damage_offset, static_cast<int64_t>(first.size() + strlen(bad)));
+        }
+}
+
+TEST(JsonFile, ANumberThatIsCutIsNoFault) {
+    /* 9223372036854775808 alone would be beyond 64 bits */
+    for (size_t piece = 1; piece < 40; ++piece) {
+        Outcome outcome = read("{\"a\":1}{\"b\":9223372036854775808.5,\"a\":2}", piece);
+        EXPECT_EQ(outcome.damage, "") << piece;
+        EXPECT_EQ(values(outcome), "1 2") << piece;
+    }
+}
+
 TEST(JsonFile, ALongDocument) {
     std::string text = "{\"a\":1,\"text\":\"" + std::string(3000000, 'x') + "\"}\n{\"a\":2}";
     Outcome outcome = read(text, 100000);

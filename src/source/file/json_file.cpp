@@ -13,6 +13,10 @@ namespace {
 
 constexpr int end_of_file = -1;
 
+/* Where a text is cut, the parser sees its end; but a number that is cut may look like one out of range, told with its
+ * start. Further from the end an error is one. */
+constexpr size_t longest_number = 1024;
+
 std::string_view text_of(const BufferedInput &input) {
     return {reinterpret_cast<const char *>(input.data()), input.available()};
 }
@@ -32,7 +36,7 @@ class EndFinder {
 public:
     /* True if the text, which begins with what was given before, has the closing brace. */
     bool found_in(std::string_view text) {
-        for (; position_ < text.size(); ++position_) {
+        for (; !found_ && position_ < text.size(); ++position_) {
             char character = text[position_];
             if (in_string_) {
                 if (character == '\\')
@@ -44,16 +48,17 @@ public:
             } else if (character == '{') {
                 ++depth_;
             } else if (character == '}' && --depth_ == 0) {
-                return true;
+                found_ = true;
             }
         }
-        return false;
+        return found_;
     }
 
 private:
     size_t position_ = 0;
     int64_t depth_ = 0;
     bool in_string_ = false;
+    bool found_ = false;
 };
 
 } // namespace
@@ -141,17 +146,20 @@ bool JsonFileReader::next_document() {
             batch_.insert(batch_.end(), document.begin(), document.end());
         } catch (const bson::ParseError &error) {
             /* Either the document is wrong, or it is not yet in the window as a whole. */
-            bool whole = end.found_in(text);
-            if (!whole && text.size() < max_json_document_size && input_.fill(text.size() + 1)) {
-                while (!end.found_in(text_of(input_)) && input_.available() < max_json_document_size &&
-                       input_.fill(input_.available() + 1))
-                    ;
-                continue;
+            if (error.offset + longest_number >= text.size() && !end.found_in(text)) {
+                bool grown = false;
+                while (input_.available() < max_json_document_size && input_.fill(input_.available() + 1)) {
+                    grown = true;
+                    if (end.found_in(text_of(input_)))
+                        break;
+                }
+                if (grown)
+                    continue;
+                if (text.size() >= max_json_document_size)
+                    damaged("A document is longer than " + std::to_string(max_json_document_size) + " bytes.");
+                if (error.offset >= text.size())
+                    damaged("The file ends inside a document.");
             }
-            if (!whole && text.size() >= max_json_document_size)
-                damaged("A document is longer than " + std::to_string(max_json_document_size) + " bytes.");
-            if (!whole && error.offset >= text.size())
-                damaged("The file ends inside a document.");
             size_t offset = std::min(error.offset, text.size());
             throw Damage(input_.offset() + static_cast<int64_t>(offset),
                          "Invalid Extended JSON: " + std::string(error.what()) + ".",
