@@ -208,6 +208,31 @@ def test_memory_does_not_grow_with_the_file(connection, make_table, write_file, 
     assert peaks[1] - peaks[0] < 4 * 1024 * 1024
 
 
+@pytest.mark.parametrize("form", ["bson.gz", "json", "archive"])
+def test_nothing_is_left_of_scans_that_end_early(connection, make_table, write_file, form):
+    """A read buffer that stayed would be a quarter of a megabyte each time."""
+    archive = Archive()
+    archive.collection("shop", "orders")
+    archive.block("shop", "orders", [{"_id": i, "name": "x" * 100} for i in range(1, 100)])
+    content = {"bson.gz": bson_bytes([{"_id": i} for i in range(1, 100)]), "json": b'{"_id":1}' * 100 + b"{",
+               "archive": archive.content()}[form]
+    make_table(write_file("orders", content, compressed=form == "bson.gz"))
+
+    def scan(times):
+        for _ in range(times):
+            connection.execute("SELECT _id FROM t LIMIT 1")
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                connection.execute("SELECT 1 / (_id - 1) FROM t")
+            if form != "bson.gz":
+                with pytest.raises(psycopg.errors.DataCorrupted):
+                    connection.execute("SELECT count(*) FROM t")
+
+    scan(20)
+    before = peak_memory(connection)
+    scan(100)
+    assert peak_memory(connection) - before < 4 * 1024 * 1024
+
+
 # --- cancellation -----------------------------------------------------------------------------------------------------
 
 
