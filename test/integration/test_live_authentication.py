@@ -167,6 +167,26 @@ def test_client_certificates(mongo_with_client_certificates, certificates, conne
     assert count(connection, "with_one") == 0
 
 
+def test_an_encrypted_key(mongo_with_client_certificates, certificates, connection, make_server, make_mapping, folder):
+    import subprocess
+
+    file = folder / "client.pem"
+    key = subprocess.run(["openssl", "pkey", "-in", certificates.client_pem, "-aes-256-cbc", "-passout", "pass:k3y's word"],
+                         check=True, capture_output=True).stdout
+    certificate = subprocess.run(["openssl", "x509", "-in", certificates.client_pem], check=True, capture_output=True).stdout
+    file.write_bytes(key + certificate)
+    file.chmod(0o644)
+    make_server(uri=mongo_with_client_certificates.uri, database="shop", tls_ca_file=certificates.ca_file)
+    for password in (None, "wrong one"):
+        make_mapping(tls_certificate_key_file=file, **({"tls_certificate_key_file_password": password} if password else {}))
+        with pytest.raises(errors.OperationalError) as caught:
+            count(connection)
+        assert caught.value.sqlstate.startswith("08") and "wrong one" not in everything(caught.value)
+        connection.execute("DROP USER MAPPING FOR CURRENT_USER SERVER remote")
+    make_mapping(tls_certificate_key_file=file, tls_certificate_key_file_password="k3y's word")
+    assert count(connection) == 0
+
+
 def test_plain_client_on_a_tls_port(mongo_with_tls, connection, make_server):
     make_server(host=mongo_with_tls.host, port=mongo_with_tls.port, database="shop", tls="false")
     with pytest.raises(errors.OperationalError) as caught:

@@ -408,7 +408,8 @@ static mongoc_stream_t *add_tls(mongoc_stream_t *stream, const mongoc_uri_t *uri
                                 StreamContext *context, bson_error_t *error) noexcept {
     mongoc_ssl_opt_t options = *mongoc_ssl_opt_get_default();
     options.pem_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, nullptr);
-    options.pem_pwd = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, nullptr);
+    /* Never NULL: OpenSSL would ask for it at the terminal from which the database server was started. */
+    options.pem_pwd = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, "");
     options.ca_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCAFILE, nullptr);
     const bool insecure = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSINSECURE, false);
     options.weak_cert_validation =
