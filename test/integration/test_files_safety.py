@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import json
 import os
 import threading
 import time
@@ -210,11 +211,12 @@ def test_memory_does_not_grow_with_the_file(connection, make_table, write_file, 
 
 @pytest.mark.parametrize("form", ["bson.gz", "json", "archive"])
 def test_nothing_is_left_of_scans_that_end_early(connection, make_table, write_file, form):
-    """A read buffer that stayed would be a quarter of a megabyte each time."""
+    """A read buffer that stayed would be a quarter of a megabyte each time; the files are long enough to fill it."""
+    documents = [{"_id": i, "name": "x" * 4000} for i in range(1, 100)]
     archive = Archive()
     archive.collection("shop", "orders")
-    archive.block("shop", "orders", [{"_id": i, "name": "x" * 100} for i in range(1, 100)])
-    content = {"bson.gz": bson_bytes([{"_id": i} for i in range(1, 100)]), "json": b'{"_id":1}' * 100 + b"{",
+    archive.block("shop", "orders", documents)
+    content = {"bson.gz": bson_bytes(documents), "json": "".join(map(json.dumps, documents)).encode() + b"{",
                "archive": archive.content()}[form]
     make_table(write_file("orders", content, compressed=form == "bson.gz"))
 
