@@ -76,6 +76,27 @@ def test_a_server_that_ends_in_a_scan(connection, start_mongo, make_table):
     assert count(connection) == 0
 
 
+def test_two_scans_on_a_connection_that_is_lost(connection, proxy, mongo, orders, make_table):
+    """Both are over; the session is not, and a scan after them has a connection of its own."""
+    between = proxy()
+    make_table(between.uri, mongo.name)
+    connection.execute("BEGIN; DECLARE c CURSOR FOR SELECT x FROM orders; DECLARE d CURSOR FOR SELECT x FROM orders")
+    connection.execute("FETCH 50 FROM c")
+    connection.execute("FETCH 50 FROM d")
+    assert between.accepted == 1
+    connection.execute("SAVEPOINT s")
+    between.cut()
+    with pytest.raises(errors.ConnectionFailure):
+        connection.execute("FETCH ALL FROM c")
+    connection.execute("ROLLBACK TO s")
+    assert count(connection) == 1000
+    with pytest.raises(errors.ConnectionDoesNotExist):
+        connection.execute("FETCH ALL FROM d")
+    connection.execute("ROLLBACK")
+    assert count(connection) == 1000
+    assert connection.execute(CACHE).fetchall() == [("remote", True, False)]
+
+
 def test_a_connection_lost_between_statements_goes_unnoticed(connection, proxy, mongo, orders, make_table):
     between = proxy()
     make_table(between.uri, mongo.name)
