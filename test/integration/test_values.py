@@ -94,7 +94,7 @@ MATRIX = {
     "bytea": {"binData": "\\x0102", "binData:3": "\\x" + UUID.hex, "binData:4": "\\x" + UUID.hex,
               "objectId": "\\x" + str(OBJECT_ID)},
     "uuid": {"binData:3": str(UUID), "binData:4": str(UUID), "objectId": TO_UUID, "string": str(UUID)},
-    "objectid": {"objectId": str(OBJECT_ID), "string": str(OBJECT_ID)},
+    "objectid": {"objectId": str(OBJECT_ID)},
     "integer[]": {"array": "{1,NULL}"}, "text[]": {"array": "{1,NULL}"}, "jsonb[]": {"array": "{1,NULL}"},
     "pair": {"object": "(1,)"},
     # by their input functions, from strings only
@@ -357,7 +357,7 @@ LIMITS = [
     ("bytea", Binary(b"", 0), "\\x"),
     ("bytea", Binary(b"\x01", 0x80), "\\x01"),
     ("bytea", document_of(0x05, struct.pack("<iBi", 6, 2, 2) + b"ab"), "\\x6162"),
-    ("objectid", "65f00000010203040506070", Refused("22P02")),
+    ("objectid", str(OBJECT_ID), Refused("2200G", "coerce_strings 'true'")),
     ("boolean", 1, Refused("2200G")),
     ("integer", True, Refused("2200G")),
 ]
@@ -398,6 +398,8 @@ COERCED = [
     ("boolean", "yes", "true"),
     ("boolean", "off", "false"),
     ("boolean", "maybe", Refused("22P02")),
+    ("objectid", str(OBJECT_ID).upper(), str(OBJECT_ID)),
+    ("objectid", "65f00000010203040506070", Refused("22P02")),
     ("integer", "1\0", Refused("22P05", "on_nul")),
     ("integer", {"a": 1}, Refused("2200G")),
 ]
