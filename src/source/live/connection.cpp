@@ -160,8 +160,8 @@ Connection::Server Connection::select_server() {
         }
     }
 
-    const Server server{mongoc_server_description_id(selected.get()),
-                        mongoc_server_description_host(selected.get())->host_and_port};
+    Server server{mongoc_server_description_id(selected.get()),
+                  mongoc_server_description_host(selected.get())->host_and_port};
     bson_error_t error{};
     std::string logged;
     {

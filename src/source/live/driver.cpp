@@ -34,21 +34,25 @@ static void BSON_CALL take_log(mongoc_log_level_t level, const char *domain, con
         &line);
 }
 
+/*
+ * libmongoc keeps counters in shared memory unless its environment tells it not to. Libraries of 1.x make the segment
+ * when they are loaded, before we can tell them. They work as well when it has no name, which nobody here looks for,
+ * and which a backend that is killed would leave behind.
+ */
+__attribute__((constructor)) static void hide_driver_counters() {
+    if (getenv("MONGOC_DISABLE_SHM"))
+        return;
+    char name[32];
+    snprintf(name, sizeof name, "/mongoc-%u", static_cast<unsigned>(getpid()));
+    (void)shm_unlink(name);
+}
+
 void initialize_driver() {
     static bool initialized = false;
     if (initialized)
         return;
-    /* libmongoc keeps counters in shared memory unless told not to; a constructor of the library may have made the
-     * segment before we could tell it. It works as well without its name, which nobody here looks for, and which a
-     * backend that is killed would leave behind. */
-    const bool shared_counters = getenv("MONGOC_DISABLE_SHM") == nullptr;
     setenv("MONGOC_DISABLE_SHM", "1", 0);
     mongoc_init();
-    if (shared_counters) {
-        char name[32];
-        snprintf(name, sizeof name, "/mongoc-%u", static_cast<unsigned>(getpid()));
-        (void)shm_unlink(name);
-    }
     mongoc_log_set_handler(take_log, nullptr);
     /* What the server's log and currentOp show beside the driver's own name. */
     (void)mongoc_handshake_data_append("mongoferry", nullptr, "PostgreSQL " PG_VERSION);

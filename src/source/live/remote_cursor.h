@@ -39,6 +39,7 @@ private:
     void run(const bson::Document &command, bool begins_read);
     void release_connection() noexcept;
 
+    BsonHandle reply_; /* first: the driver aligns its documents generously */
     ConnectionKey key_;
     ConnectionOptions options_;
     std::string database_;
@@ -49,7 +50,6 @@ private:
     Connection::Server server_;
     SessionHandle session_;
 
-    BsonHandle reply_;
     CursorReply batch_;
     bool batch_is_fresh_ = false; /* it has not been handed out yet */
     bool in_flight_ = false;      /* a command was sent and its reply has not come */

@@ -30,9 +30,7 @@ static std::string percent_encode(const std::string &text) {
     std::string result;
     for (char letter : text) {
         const unsigned char byte = static_cast<unsigned char>(letter);
-        if (isalnum(byte) && byte < 0x80)
-            result += letter;
-        else if (strchr("-._~", letter))
+        if ((byte < 0x80 && isalnum(byte)) || (letter != '\0' && strchr("-._~", letter)))
             result += letter;
         else
             result += {'%', digits[byte >> 4], digits[byte & 15]};
