@@ -14,8 +14,8 @@ enum class OnNul : uint8_t { error, strip, replace };
 
 struct ConversionOptions {
     OnMismatch on_mismatch = OnMismatch::error;
-    OnNul on_nul = OnNul::error;     /* U+0000 in a string: refuse, leave out, or U+FFFD in its place */
-    bool coerce_strings = false;     /* number, boolean and objectid columns parse strings */
+    OnNul on_nul = OnNul::error; /* U+0000 in a string: refuse, leave out, or U+FFFD in its place */
+    bool coerce_strings = false; /* number, boolean and objectid columns parse strings */
     JsonFormat json_format = JsonFormat::relaxed;
     UuidRepresentation uuid_representation = UuidRepresentation::standard;
 };

@@ -46,7 +46,7 @@ const OptionDefinition definitions[] = {
     {"socket_timeout", on_server, OptionKind::duration, 0, INT_MAX, nullptr, "0", false,
      "how long to wait for a reply; 0 for as long as it takes"},
     {"server_selection_timeout", on_server, OptionKind::duration, 1, INT_MAX, nullptr, "30s", false,
-     "how long to look for a usable member of the deployment"},
+     "how long to look for a member that fits; only when it is set also while no member answers at all"},
     {"application_name", on_server, OptionKind::text, no_minimum, no_maximum, nullptr, "mongoferry", false,
      "name shown in the server's logs and currentOp"},
     {"keep_connections", on_server, OptionKind::boolean, no_minimum, no_maximum, nullptr, "on", false,

@@ -40,12 +40,12 @@ TEST(Projection, NamesWhatIsReadAndNothingElse) {
         {{"b", "a"}, "a b _id"},
         {{"a", "a"}, "a _id"},
         {{"a.b", "a.c"}, "a.b a.c _id"},
-        {{"a.b", "a"}, "a _id"},                 /* one path may not contain another */
+        {{"a.b", "a"}, "a _id"},                    /* one path may not contain another */
         {{"a.b.c", "a.b", "a.bc"}, "a.b a.bc _id"}, /* "a.bc" is not below "a.b" */
-        {{"a-b", "a", "a.x"}, "a a-b _id"},      /* '-' sorts before '.' */
-        {{"_id.x", "a"}, "_id a"},               /* the whole _id, for messages */
+        {{"a-b", "a", "a.x"}, "a a-b _id"},         /* '-' sorts before '.' */
+        {{"_id.x", "a"}, "_id a"},                  /* the whole _id, for messages */
         {{"_id", "_id.x"}, "_id"},
-        {{"tags.0"}, "tags _id"},                /* positions can't be projected */
+        {{"tags.0"}, "tags _id"}, /* positions can't be projected */
         {{"a.0.b", "a.c"}, "a _id"},
         {{"$$INDEX", "items.sku"}, "items.sku _id"},
         {{"$$INDEX"}, "_id"},
