@@ -46,7 +46,7 @@ Outcome boolean_from_boolean(const Converter &, Conversion &, const Value &value
 template <typename Integer>
 Datum integer_datum(Integer value) {
     if constexpr (sizeof(Integer) == 2)
-        return Int16GetDatum(value);
+        return Int16GetDatum(value); // NOLINT(bugprone-branch-clone): the branches are macros of different widths
     else if constexpr (sizeof(Integer) == 4)
         return Int32GetDatum(value);
     else

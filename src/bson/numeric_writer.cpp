@@ -126,6 +126,7 @@ size_t write_numeric_float64(double value, char *buffer) noexcept {
      * nearest double this is has no equal among such numbers, so it is the shortest: what follows would find it too. */
     constexpr double fifteen_digits = 1e13;
     if (std::fabs(value) < fifteen_digits) {
+        /* A wrong guess is noticed in the next line. NOLINTNEXTLINE(bugprone-incorrect-roundings) */
         const uint64_t hundredths = static_cast<uint64_t>(std::fabs(value) * 100 + 0.5);
         if (static_cast<double>(hundredths) / 100 == std::fabs(value))
             return assemble_fixed_point(value < 0, hundredths / 100, static_cast<uint16_t>(hundredths % 100 * 100),

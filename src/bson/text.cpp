@@ -29,7 +29,7 @@ static ServerText without_nul(std::string_view text, OnNul on_nul) {
         if (character != 0)
             *end++ = character;
         else if (on_nul == OnNul::replace) {
-            memcpy(end, replacement, 3);
+            memcpy(end, replacement, 3); // NOLINT(bugprone-not-null-terminated-result): its size goes with it
             end += 3;
         }
     }
