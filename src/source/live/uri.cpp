@@ -120,6 +120,10 @@ UriReview review_uri(const std::string &uri) {
     UriReview review;
     std::string problem;
     const std::string text = to_utf8(uri);
+    if (!text.starts_with("mongodb://") && !text.starts_with("mongodb+srv://")) {
+        review.problem = "It must begin with \"mongodb://\" or \"mongodb+srv://\".";
+        return review;
+    }
     UriHandle parsed = parse(text, &problem);
     if (!parsed) {
         review.problem = to_server_text(harmless_problem(text, problem));
