@@ -6,16 +6,14 @@
  *   CREATE FUNCTION decode_time(document bytea, paths text[], types text[], repetitions int)
  *       RETURNS float8 AS '$libdir/mongoferry_decode_test', 'mongoferry_decode_time' LANGUAGE C STRICT;
  *
- * options is a list of words, for all columns: on_mismatch=null on_nul=strip on_nul=replace coerce_strings
- * json_format=canonical uuid_representation=javaLegacy (csharpLegacy, pythonLegacy) file.
+ * options is a list of words for all columns (decode_fields.h), and "file" for documents from a file.
  */
 #include <ctime>
 
-#include "bson/field_plan.h"
+#include "decode_fields.h"
 
 extern "C" {
 #include "lib/stringinfo.h"
-#include "parser/parse_type.h"
 #include "utils/array.h"
 #include "utils/tuplestore.h"
 
@@ -27,62 +25,6 @@ PGDLLEXPORT Datum mongoferry_decode_time(PG_FUNCTION_ARGS);
 }
 
 using namespace mongoferry::bson;
-
-namespace {
-
-struct Fields {
-    FieldSpec *specs;
-    int count;
-};
-
-ConversionOptions parse_options(const char *words) {
-    const std::string_view text = words;
-    const auto has = [text](const char *word) { return text.find(word) != std::string_view::npos; };
-    ConversionOptions options;
-    if (has("on_mismatch=null"))
-        options.on_mismatch = OnMismatch::null;
-    if (has("on_nul=strip"))
-        options.on_nul = OnNul::strip;
-    if (has("on_nul=replace"))
-        options.on_nul = OnNul::replace;
-    options.coerce_strings = has("coerce_strings");
-    if (has("json_format=canonical"))
-        options.json_format = JsonFormat::canonical;
-    if (has("javaLegacy"))
-        options.uuid_representation = UuidRepresentation::java_legacy;
-    if (has("csharpLegacy"))
-        options.uuid_representation = UuidRepresentation::csharp_legacy;
-    if (has("pythonLegacy"))
-        options.uuid_representation = UuidRepresentation::python_legacy;
-    return options;
-}
-
-Fields parse_fields(ArrayType *paths, ArrayType *types, const ConversionOptions &options) {
-    Datum *path_datums;
-    Datum *type_datums;
-    int path_count;
-    int type_count;
-    deconstruct_array(paths, TEXTOID, -1, false, TYPALIGN_INT, &path_datums, nullptr, &path_count);
-    deconstruct_array(types, TEXTOID, -1, false, TYPALIGN_INT, &type_datums, nullptr, &type_count);
-    if (path_count != type_count)
-        elog(ERROR, "as many paths as types are needed");
-    FieldSpec *specs = static_cast<FieldSpec *>(palloc0(sizeof(FieldSpec) * static_cast<size_t>(path_count + 1)));
-    for (int index = 0; index < path_count; ++index) {
-        FieldSpec *spec = new (&specs[index]) FieldSpec();
-        spec->slot = index;
-        spec->path = TextDatumGetCString(path_datums[index]);
-        spec->column_name = spec->path;
-        spec->options = options;
-        parseTypeString(TextDatumGetCString(type_datums[index]), &spec->type, &spec->typmod, 0);
-    }
-    return {specs, path_count};
-}
-
-View view_of(bytea *document) {
-    return {reinterpret_cast<const uint8_t *>(VARDATA_ANY(document)), static_cast<size_t>(VARSIZE_ANY_EXHDR(document))};
-}
-
-} // namespace
 
 Datum mongoferry_decode(PG_FUNCTION_ARGS) {
     const char *words = PG_ARGISNULL(3) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(3));
