@@ -26,6 +26,8 @@ extern "C" {
 #include "parser/parsetree.h"
 #include "storage/latch.h"
 #if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
 #include "storage/waiteventset.h"
 #endif
 }
