@@ -44,6 +44,7 @@ VALUES = [
 def documents():
     for value in VALUES:
         yield bson.encode({"_id": OID, "v": value, "a": value, "b": {"c": value}, "list": [value, value], "s": value, "n": 7})
+        yield bson.encode({"v": value})  # at the end, where a byte too far is outside
     yield bson.encode({
         "_id": OID, "n": Int64(5), "s": "paid", "d": datetime.datetime(2024, 2, 29), "v": Decimal128("99.95"), "list": ["a", "b"],
         "b": {"c": {"city": "Köln"}}, "items": [{"sku": "A-1", "qty": 2, "price": Decimal128("1.50")}, {"sku": "B", "qty": 1}], "a": True,
