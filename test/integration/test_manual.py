@@ -1,7 +1,12 @@
 """The manual says what the code does: its option tables are the code's, its functions and links exist."""
 
+import datetime
 import pathlib
 import re
+
+import psycopg
+import pytest
+from bson import Decimal128, ObjectId
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -61,3 +66,66 @@ def test_links_within_the_manual_lead_somewhere():
     assert links and links <= headings
     for path in re.findall(r"`((?:docs|examples)/[\w./]+)`", README):
         assert (ROOT / path).exists(), path
+
+
+def sql_blocks(heading):
+    """The SQL examples below a heading, without psql's own commands."""
+    section = README[README.index(f"\n{heading}\n") :]
+    section = section[: section.index("\n#", len(heading) + 2)]
+    blocks = re.findall(r"```sql\n(.*?)```", section, re.S)
+    assert blocks
+    return [re.sub(r"(?m)^\\.*$", "", block) for block in blocks]
+
+
+CUSTOMER, ORDER = ObjectId(), ObjectId("5d04d56403e75b90117000a0")
+CUSTOMERS = [{"_id": CUSTOMER, "name": "Ada", "email": "Ada@Example.org", "created_at": datetime.datetime(2024, 1, 2)}]
+ORDERS = [
+    {"_id": ORDER, "customer_id": CUSTOMER, "total": Decimal128("12.50"), "tags": ["new", "gift"],
+     "shipping": {"address": {"city": "Köln"}}, "items": [{"sku": "A", "qty": 2}, {"sku": "B", "qty": 1}]}
+]
+
+
+def test_the_first_migration(connection, write_dump):
+    connection.execute('CREATE TABLE "Customer" (id uuid PRIMARY KEY, name text, email text, "createdAt" timestamptz)')
+    connection.execute('CREATE TABLE "Order" (id uuid PRIMARY KEY, "customerId" uuid REFERENCES "Customer", total numeric)')
+    (block,) = sql_blocks("## A first migration in ten lines")
+    assert len(block.strip().splitlines()) <= 10
+    folder = str(write_dump({"customers": CUSTOMERS, "orders": ORDERS}))
+    connection.execute("DROP EXTENSION mongoferry")
+    connection.execute(block.replace("/backup/dump/shop", folder))
+    rows = connection.execute('SELECT email, total FROM "Order" o JOIN "Customer" c ON c.id = o."customerId"').fetchall()
+    assert [(email, str(total)) for email, total in rows] == [("ada@example.org", "12.50")]
+
+
+def test_the_error_message(connection, write_dump):
+    folder = write_dump({"orders": [{**ORDERS[0], "total": "12,50"}]})
+    connection.execute(f"CREATE SERVER shop FOREIGN DATA WRAPPER mongoferry OPTIONS (dump '{folder}')")
+    connection.execute("CREATE FOREIGN TABLE orders (total numeric) SERVER shop")
+    with pytest.raises(psycopg.Error) as refused:
+        connection.execute("SELECT * FROM orders")
+    told = refused.value.diag
+    text = f"ERROR:  {told.message_primary}\nDETAIL:  {told.message_detail}\nHINT:  {told.message_hint}\n"
+    assert f"```\n{text}```" in README, text
+
+
+def test_foreign_tables_of_the_manual(connection, write_dump):
+    folder = write_dump({"customers": CUSTOMERS, "orders": ORDERS})
+    connection.execute(f"CREATE SERVER shop FOREIGN DATA WRAPPER mongoferry OPTIONS (dump '{folder}')")
+    connection.execute("CREATE SCHEMA mongo")
+    for block in sql_blocks("## Foreign tables") + sql_blocks("### A row for each element of an array"):
+        connection.execute(block)
+    rows = connection.execute("SELECT city, first_tag, tags, document->'items'->1->>'sku' FROM mongo.orders").fetchall()
+    assert rows == [("Köln", "new", ["new", "gift"], "B")]
+    assert connection.execute("SELECT position, sku, qty FROM mongo.order_items").fetchall() == [(0, "A", 2), (1, "B", 1)]
+    connection.execute("DROP FOREIGN TABLE mongo.orders, mongo.order_items")
+    for block in sql_blocks("### Importing"):
+        connection.execute(block)
+    assert connection.execute("SELECT shipping_address_city FROM mongo.orders").fetchall() == [("Köln",)]
+
+
+def test_servers_of_the_manual(connection):
+    for heading in ("### Live", "### Files"):
+        for block in sql_blocks(heading):
+            connection.execute(block)
+    connection.execute("CREATE FOREIGN TABLE t (a int) SERVER shop")
+    assert '"find": "t"' in "".join(line for (line,) in connection.execute("EXPLAIN SELECT * FROM t"))
