@@ -188,7 +188,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
         return 0;
     const Value value{choice & 1 ? Type::array : Type::object, document.data, document.size};
     ConversionOptions options;
-    options.json_format = choice & 2 ? JsonFormat::canonical : JsonFormat::relaxed;
+    options.json_format = choice & 2 ? mongoferry::bson::JsonFormat::canonical : mongoferry::bson::JsonFormat::relaxed;
     options.on_nul = choice & 4 ? OnNul::error : OnNul::replace;
 
     ConversionError error;
