@@ -22,10 +22,14 @@ class NotInstalled(RuntimeError):
 
 
 class ExternalServer:
-    """A MongoDB that somebody else runs."""
+    """A MongoDB that somebody else runs. `host` and `port` only where a proxy may stand before it: its URI names one
+    host, and neither a user nor TLS."""
 
     def __init__(self, uri):
         self.uri = uri
+        plain = re.fullmatch(r"mongodb://([^@/?,:\[\]]+)(?::(\d+))?/?(?:\?.*)?", uri)
+        if plain and not re.search(r"[?&](tls|ssl)=true", uri, re.IGNORECASE):
+            self.host, self.port = plain.group(1), int(plain.group(2) or 27017)
 
     def stop(self):
         pass
