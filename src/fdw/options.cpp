@@ -22,7 +22,7 @@ const OptionDefinition definitions[] = {
     /* the live source */
     {"uri", on_server, OptionKind::text, no_minimum, no_maximum, nullptr, nullptr, false,
      "MongoDB connection string, with everything but the password"},
-    {"host", on_server, OptionKind::text, no_minimum, no_maximum, nullptr, "localhost", false,
+    {"host", on_server, OptionKind::text, no_minimum, no_maximum, nullptr, nullptr, false,
      "host name, address or path of a Unix socket, instead of a uri"},
     {"port", on_server, OptionKind::integer, 1, 65535, nullptr, "27017", false, "port, together with host"},
     {"tls", on_server, OptionKind::boolean, no_minimum, no_maximum, nullptr, "off", false, "encrypt the connection"},
