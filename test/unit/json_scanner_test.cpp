@@ -121,6 +121,7 @@ TEST(JsonScanner, RefusesMalformedStrings) {
         {"\"\\ud83dx\"", "1" + surrogate},
         {"\"\\ud83d\\n\"", "1" + surrogate},
         {"\"\\ud83d\\u0041\"", "1" + surrogate},
+        {"\"\\ud83d\\ue000\"", "1" + surrogate},
         /* UTF-8 that is none: a tail alone, no tail, overlong, surrogates, too large, bytes that never occur */
         {"\"\x80\"", "1" + utf8},
         {"\"a\xbf\"", "2" + utf8},
