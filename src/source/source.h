@@ -9,6 +9,7 @@
 
 #include "bson/builder.h"
 #include "bson/view.h"
+#include "source/range.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +25,7 @@ struct Request {
     std::string collection;
     bson::Document filter;     /* query predicate, or empty */
     bson::Document projection; /* or empty: whole documents */
+    Range range;               /* the chunk that is meant, besides filter */
     int64_t limit = 0;         /* documents; 0 = all */
     bool sample = false;    /* a live server chooses the limit's documents at random ($sample); files give the first */
     int32_t batch_size = 0; /* documents a batch; 0 = the server's default, which fills 16 MB */
