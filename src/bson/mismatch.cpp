@@ -188,7 +188,7 @@ void raise_corrupt_document(const Conversion &conversion, const uint8_t *at, con
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                         errmsg("file \"%s\" has a corrupt document", conversion.source.file_name),
                         errdetail("At byte " INT64_FORMAT " of the document: %s.", inside, error)));
-    ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                     errmsg("collection \"%s\" has a corrupt document", conversion.source.collection),
                     errdetail("At byte " INT64_FORMAT " of the document: %s.", inside, error)));
     pg_unreachable();

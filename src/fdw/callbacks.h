@@ -10,6 +10,7 @@
 
 #include "bson/field_plan.h"
 #include "fdw/source_options.h"
+#include "pg/guard.h"
 #include "query/relation_fields.h"
 #include "source/source.h"
 
@@ -42,12 +43,14 @@ void explain_foreign_scan(ForeignScanState *node, ExplainState *explain);
 List *import_foreign_schema(ImportForeignSchemaStmt *statement, Oid server);
 
 /*
+ * ForeignScan.fdw_exprs has one member if the scan is restricted to a chunk by in_chunk(): the bounds (bytea),
+ * evaluated whenever the scan starts.
+ *
  * ForeignScan.fdw_private, by position. The plan may be copied, cached and sent to workers, so these are plain nodes.
  */
 enum PrivateSlot {
-    private_filter = 0,     /* Const of type bytea: the filter as BSON; NULL for none */
-    private_attributes = 1, /* List of integer: the attribute numbers that the query reads, ascending */
-    private_slot_count
+    private_filter = 0,    /* Const of type bytea: the filter as BSON; NULL for none */
+    private_attributes = 1 /* List of integer: the attribute numbers that the query reads, ascending */
 };
 
 /* What a foreign table's catalog entries say, for planning and for the scan. Palloc'd. */
@@ -62,17 +65,31 @@ struct TableDescription {
  * user is who reads. */
 TableDescription *describe_table(Relation relation, Index relation_index, Oid user);
 
+/* A document that outlives the exception world, in the current memory context. Exception world. */
+inline bson::View palloc_copy(const bson::Document &document) {
+    return pg_guard([&] {
+        uint8_t *copy = static_cast<uint8_t *>(palloc(document.size()));
+        memcpy(copy, document.data(), document.size());
+        return bson::View{copy, document.size()};
+    });
+}
+
 /* RelOptInfo.fdw_private of a base relation. */
 struct PlanState {
     TableDescription *table;
     bson::View filter; /* size 0: none */
     Bitmapset *attributes;
+    Expr *chunk_bounds; /* the second argument of in_chunk(); NULL: the whole collection */
 };
 
 /* ForeignScanState.fdw_state. */
 struct ScanState {
     TableDescription *table;
-    const source::Request *request; /* owned by the query's memory context */
+    source::Request *request;       /* owned by the query's memory context */
+    ExprState *chunk_bounds;        /* NULL: the whole collection */
+    MemoryContext chunk_context;    /* holds the bounds while the source is open */
+    const uint8_t *raw_documents;   /* where the chunk's documents are if it brings them along; else NULL */
+    source::Statistics before_open; /* what had been read before the source was opened (again) */
     source::Source *source;         /* likewise; NULL under EXPLAIN without ANALYZE */
     bool is_open;
     bool at_end;

@@ -37,20 +37,36 @@ bool has_large_integer(bson::View document) {
     return false;
 }
 
-const char *command_text(const source::Request &request) {
-    bson::View command = pg_entry([&] {
-        bson::Document document = source::live::find_command(request);
-        return pg_guard([&] {
-            uint8_t *copy = static_cast<uint8_t *>(palloc(document.size()));
-            memcpy(copy, document.data(), document.size());
-            return bson::View{copy, document.size()};
-        });
-    });
+const char *json_text(bson::View document) {
     StringInfoData json;
     initStringInfo(&json);
-    bson::write_document(command, has_large_integer(command) ? bson::JsonFormat::canonical : bson::JsonFormat::relaxed,
+    bson::write_document(document,
+                         has_large_integer(document) ? bson::JsonFormat::canonical : bson::JsonFormat::relaxed,
                          {append_to_string_info, &json});
     return pg_any_to_server(json.data, json.len, PG_UTF8);
+}
+
+const char *command_text(const source::Request &request) {
+    return json_text(pg_entry([&] { return palloc_copy(source::live::find_command(request)); }));
+}
+
+/* The chunk that the scan is restricted to, where the plan knows it, and puts its range into the request. */
+void explain_chunk(const Expr *bounds, source::Request *request, ExplainState *explain) {
+    if (!IsA(bounds, Const)) {
+        ExplainPropertyText("Chunk", "known when the scan starts", explain);
+        return;
+    }
+    const Const *constant = reinterpret_cast<const Const *>(bounds);
+    if (constant->constisnull) {
+        ExplainPropertyText("Chunk", "none", explain);
+        return;
+    }
+    const bytea *bytes = DatumGetByteaPP(constant->constvalue);
+    const bson::View view{reinterpret_cast<const uint8_t *>(VARDATA_ANY(bytes)), VARSIZE_ANY_EXHDR(bytes)};
+    pg_entry([&] { request->range = source::parse_range(view); });
+    ExplainPropertyText(
+        "Chunk", request->range.kind == source::Range::Kind::raw ? "documents given with the query" : json_text(view),
+        explain);
 }
 
 } // namespace
@@ -69,7 +85,10 @@ void explain_foreign_scan(ForeignScanState *node, ExplainState *explain) {
     ExplainPropertyText("Collection", source.collection, explain);
     if (state->table->fields.unwind)
         ExplainPropertyText("Unwind", state->table->fields.unwind, explain);
-    if (!source.dump)
+    const List *expressions = reinterpret_cast<ForeignScan *>(node->ss.ps.plan)->fdw_exprs;
+    if (expressions != NIL)
+        explain_chunk(static_cast<const Expr *>(linitial(expressions)), state->request, explain);
+    if (!source.dump && !state->raw_documents && state->request->range.kind != source::Range::Kind::raw)
         ExplainPropertyText("Command", command_text(*state->request), explain);
     if (explain->analyze && state->source) {
         const source::Statistics &statistics = state->source->statistics();

@@ -6,6 +6,7 @@
  */
 #include "fdw/callbacks.h"
 
+#include "fdw/chunk_condition.h"
 #include "pg/guard.h"
 #include "query/filter.h"
 
@@ -35,10 +36,6 @@ constexpr Cost live_startup_cost = 100;
 constexpr Cost file_startup_cost = 1;
 constexpr Cost document_cost = 0.01;
 
-void collect_attribute(int attribute_number, Bitmapset **attributes) {
-    *attributes = bms_add_member(*attributes, attribute_number);
-}
-
 /* The attribute numbers that the query reads of the relation; a whole-row reference reads them all. */
 Bitmapset *attributes_read(const RelOptInfo *relation, const TableDescription *table) {
     Bitmapset *numbers = nullptr; /* offset by FirstLowInvalidHeapAttributeNumber */
@@ -52,7 +49,7 @@ Bitmapset *attributes_read(const RelOptInfo *relation, const TableDescription *t
     for (int number = 1; number <= table->fields.count; ++number)
         if (table->fields.fields[number - 1].path &&
             (whole_row || bms_is_member(number - FirstLowInvalidHeapAttributeNumber, numbers)))
-            collect_attribute(number, &attributes);
+            attributes = bms_add_member(attributes, number);
     return attributes;
 }
 
@@ -85,6 +82,7 @@ void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid table_id)
     table_close(table, NoLock);
 
     state->attributes = attributes_read(relation, state->table);
+    state->chunk_bounds = take_chunk_condition(relation, table_id);
 
     if (state->table->pushdown && !state->table->source.dump) {
         query::FilterNode **nodes = static_cast<query::FilterNode **>(
@@ -98,17 +96,11 @@ void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid table_id)
                 nodes[count++] = node;
         }
         if (count > 0)
-            state->filter = pg_entry([&] {
-                bson::Document filter = query::render_filter(nodes, count);
-                return pg_guard([&] {
-                    uint8_t *copy = static_cast<uint8_t *>(palloc(filter.size()));
-                    memcpy(copy, filter.data(), filter.size());
-                    return bson::View{copy, filter.size()};
-                });
-            });
+            state->filter = pg_entry([&] { return palloc_copy(query::render_filter(nodes, count)); });
     }
 
-    double documents = estimate_documents(relation, state->table);
+    double documents = state->chunk_bounds ? estimate_chunk_documents(state->chunk_bounds)
+                                           : estimate_documents(relation, state->table);
     relation->tuples =
         state->table->fields.unwind && relation->tuples <= 0 ? documents * default_unwound_elements : documents;
     set_baserel_size_estimates(root, relation);
@@ -143,8 +135,9 @@ ForeignScan *get_foreign_plan(PlannerInfo *, RelOptInfo *relation, Oid, ForeignP
     List *fdw_private =
         list_make2(makeConst(BYTEAOID, -1, InvalidOid, -1, filter, state->filter.size == 0, false), attributes);
     /* Every condition is checked again here: what was sent is a wider filter (query/filter.h). */
-    return make_foreignscan(target_list, extract_actual_clauses(conditions, false), relation->relid, NIL, fdw_private,
-                            NIL, NIL, outer_plan);
+    return make_foreignscan(target_list, extract_actual_clauses(conditions, false), relation->relid,
+                            state->chunk_bounds ? list_make1(state->chunk_bounds) : NIL, fdw_private, NIL, NIL,
+                            outer_plan);
 }
 
 } // namespace mongoferry::fdw

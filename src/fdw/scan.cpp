@@ -6,8 +6,10 @@
  */
 #include "fdw/callbacks.h"
 
+#include "fdw/chunk_scans.h"
 #include "pg/guard.h"
 #include "query/projection.h"
+#include "source/chunk_source.h"
 
 extern "C" {
 #include "access/table.h"
@@ -59,15 +61,47 @@ source::Request make_request(const TableDescription *table, const Const *filter,
     return request;
 }
 
+/* Evaluates the bounds of the chunk and puts them into the request. False if they are NULL, so that there is nothing to
+ * read. */
+bool set_chunk(ForeignScanState *node, ScanState *state) {
+    MemoryContextReset(state->chunk_context);
+    bool is_null;
+    Datum value = ExecEvalExprSwitchContext(state->chunk_bounds, node->ss.ps.ps_ExprContext, &is_null);
+    if (is_null)
+        return false;
+    MemoryContext caller_context = MemoryContextSwitchTo(state->chunk_context);
+    const bytea *bounds = DatumGetByteaPCopy(value);
+    MemoryContextSwitchTo(caller_context);
+    const bson::View bytes{reinterpret_cast<const uint8_t *>(VARDATA(bounds)), VARSIZE(bounds) - VARHDRSZ};
+    pg_entry([&] { state->request->range = source::parse_range(bytes); });
+    state->raw_documents =
+        state->request->range.kind == source::Range::Kind::raw ? state->request->range.raw.data : nullptr;
+    return true;
+}
+
 /* Opens the source (again). Kept apart so that the row loop has nothing of the exception world in it. */
-void open_source(ScanState *state) {
+void open_source(ForeignScanState *node, ScanState *state) {
+    state->batch = {};
+    state->in_document = false;
+    if (state->chunk_bounds && !set_chunk(node, state)) {
+        state->at_end = true;
+        return;
+    }
+    state->before_open = state->source->statistics();
     pg_entry([&] { state->source->open(*state->request); });
-    if (state->table->source.dump) /* only now it is certain that there is such a file */
+    if (state->table->source.dump && !state->raw_documents) /* only now it is certain that there is such a file */
         bson::set_file_name(state->plan, dump_file_name(state->table->source));
     state->is_open = true;
     state->at_end = false;
-    state->batch = {};
-    state->in_document = false;
+}
+
+void close_source(ScanState *state) {
+    if (state->chunk_bounds) {
+        const source::Statistics &now = state->source->statistics();
+        note_chunk_scan(now.documents - state->before_open.documents, now.bytes - state->before_open.bytes);
+    }
+    pg_entry([&] { state->source->close(); });
+    state->is_open = false;
 }
 
 bool next_batch(ScanState *state) {
@@ -93,9 +127,15 @@ void begin_foreign_scan(ForeignScanState *node, int flags) {
 
     state->plan = make_scan_plan(relation, state->table, attributes);
     state->row_context = AllocSetContextCreate(query_context, "mongoferry row", ALLOCSET_DEFAULT_SIZES);
+    if (scan->fdw_exprs != NIL) {
+        state->chunk_bounds = ExecInitExpr(static_cast<Expr *>(linitial(scan->fdw_exprs)), &node->ss.ps);
+        state->chunk_context = AllocSetContextCreate(query_context, "mongoferry chunk", ALLOCSET_DEFAULT_SIZES);
+    }
     state->source = pg_entry([&] {
         auto *owner = new_in_context<std::unique_ptr<source::Source>>(query_context);
         *owner = make_source(state->table->source);
+        if (state->chunk_bounds)
+            *owner = source::make_chunk_source(std::move(*owner));
         return owner->get();
     });
 }
@@ -104,8 +144,8 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node) {
     ScanState *state = static_cast<ScanState *>(node->fdw_state);
     TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
     ExecClearTuple(slot);
-    if (!state->is_open)
-        open_source(state);
+    if (!state->is_open && !state->at_end)
+        open_source(node, state);
 
     MemoryContextReset(state->row_context);
     MemoryContext caller_context = MemoryContextSwitchTo(state->row_context);
@@ -121,6 +161,8 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node) {
             bson::begin_document(state->plan, document,
                                  batch.first_offset < 0 ? -1 : batch.first_offset + (document.data - batch.start));
             state->in_document = true;
+            if (state->raw_documents)
+                last_raw_offset = document.data - state->raw_documents;
             CHECK_FOR_INTERRUPTS(); /* documents without elements give no row to come back from */
             continue;
         }
@@ -140,10 +182,9 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node) {
 void rescan_foreign_scan(ForeignScanState *node) {
     /* The next row opens the source anew; a scan that has not begun has nothing to do. */
     ScanState *state = static_cast<ScanState *>(node->fdw_state);
-    if (!state->is_open)
-        return;
-    pg_entry([&] { state->source->close(); });
-    state->is_open = false;
+    if (state->is_open)
+        close_source(state);
+    state->at_end = false;
     state->in_document = false;
     state->batch = {};
 }
@@ -153,7 +194,7 @@ void end_foreign_scan(ForeignScanState *node) {
     if (!state || !state->source)
         return;
     if (state->is_open)
-        pg_entry([&] { state->source->close(); });
+        close_source(state);
     bson::report_mismatches(state->plan);
 }
 

@@ -94,7 +94,7 @@ bson::View framed_documents(const bson::Value &value) {
 
 Range parse_range(bson::View bounds) {
     Range range;
-    if (bounds.size > 0 && !bson::is_framed(bounds))
+    if (!bson::is_framed(bounds))
         refuse("They are not a BSON document.");
     bool has_kind = false;
     bool has_ids = false;

@@ -41,6 +41,11 @@ public:
 
     void open(const Request &request) override {
         close();
+        if (request.range.kind == Range::Kind::ids || request.range.kind == Range::Kind::list)
+            throw Error(ERRCODE_INVALID_PARAMETER_VALUE, "a range of _id can't be read from a file",
+                        "The bounds of the chunk were made for a live server.", "Split the source again.");
+        if (request.range.kind != Range::Kind::all)
+            throw Error(ERRCODE_FEATURE_NOT_SUPPORTED, "a range of a file can't be read yet");
         CollectionFile file = locate_collection(options_, request.database, request.collection);
         input_ = std::make_unique<ContentInput>(file.path);
         reader_ = make_reader(file, *input_, BufferedInput::usual_capacity);

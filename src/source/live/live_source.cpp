@@ -4,6 +4,8 @@
 #include "source/live/driver.h"
 #include "source/live/live.h"
 
+#include "pg/guard.h"
+
 namespace mongoferry::source::live {
 
 /* {aggregate: …, pipeline: [{$match}, {$sample}, {$project}], cursor: {}} */
@@ -31,14 +33,61 @@ static bson::Document sample_command(const Request &request) {
     return command.finish();
 }
 
-/* Source of the formats: MongoDB manual, "find", "aggregate", "$sample". */
+/* {_id: {$in: […]}}, and the filter beside it if there is one. */
+static bson::Document list_filter(const Request &request) {
+    bson::Builder filter;
+    const auto append_ids = [&] {
+        filter.begin_document("_id");
+        filter.append_array("$in", bson::view_of(request.range.ids));
+        filter.end();
+    };
+    if (request.filter.empty()) {
+        append_ids();
+        return filter.finish();
+    }
+    filter.begin_array("$and");
+    filter.begin_document(filter.array_key());
+    append_ids();
+    filter.end();
+    filter.append_document(filter.array_key(), bson::view_of(request.filter));
+    filter.end();
+    return filter.finish();
+}
+
+/* Bounds of the index on _id: min is included, max is not, and all types are in one order, which comparison operators
+ * in a filter do not give ($gte passes over values of other types). */
+static void append_index_bounds(bson::Builder *command, const Range &range) {
+    if (range.kind != Range::Kind::ids || (range.min.empty() && range.max.empty()))
+        return;
+    const auto append_bound = [&](const char *name, const bson::Document &bound) {
+        if (bound.empty())
+            return;
+        bson::Iterator iterator(bson::view_of(bound));
+        command->begin_document(name);
+        if (iterator.next())
+            command->append_value("_id", iterator.value());
+        command->end();
+    };
+    append_bound("min", range.min);
+    append_bound("max", range.max);
+    command->begin_document("hint");
+    command->append_int32("_id", 1);
+    command->end();
+}
+
+/* Source of the formats: MongoDB manual, "find", "cursor.min()", "aggregate", "$sample". */
 bson::Document find_command(const Request &request) {
+    if (request.range.kind == Range::Kind::bytes || request.range.kind == Range::Kind::positions)
+        throw Error(ERRCODE_INVALID_PARAMETER_VALUE, "a range of a file can't be read from a live server",
+                    "The bounds of the chunk were made for a dump.", "Split the source again.");
     if (request.sample && request.limit > 0)
         return sample_command(request);
     bson::Builder command;
     command.append_string("find", to_utf8(request.collection));
-    if (!request.filter.empty())
-        command.append_document("filter", bson::view_of(request.filter));
+    const bson::Document filter = request.range.kind == Range::Kind::list ? list_filter(request) : request.filter;
+    if (!filter.empty())
+        command.append_document("filter", bson::view_of(filter));
+    append_index_bounds(&command, request.range);
     if (!request.projection.empty())
         command.append_document("projection", bson::view_of(request.projection));
     if (request.limit > 0)

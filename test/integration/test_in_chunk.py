@@ -1,0 +1,197 @@
+"""in_chunk(): a foreign table restricted to a chunk of its documents."""
+
+import bson
+import psycopg
+import pytest
+from bson import ObjectId, Int64
+
+
+def bounds(**members):
+    return bson.encode(members)
+
+
+def raw(*documents):
+    return bounds(kind="raw", documents=b"".join(bson.encode(document) for document in documents))
+
+
+@pytest.fixture
+def numbers(connection, mongo, live_server):
+    mongo.numbers.insert_many([{"_id": i, "n": i * 10, "items": [{"q": i}, {"q": -i}]} for i in range(10)])
+    connection.execute(
+        f"CREATE FOREIGN TABLE numbers (_id int, n int, document jsonb OPTIONS (field '$$ROOT')) SERVER {live_server}"
+    )
+    return connection
+
+
+IN_CHUNK = "mongoferry.in_chunk(tableoid, %s)"
+
+
+def ids(connection, chunk, where=""):
+    rows = connection.execute(f"SELECT _id FROM numbers WHERE {IN_CHUNK} {where} ORDER BY _id", [chunk]).fetchall()
+    return [row[0] for row in rows]
+
+
+@pytest.mark.parametrize(
+    "chunk, expected",
+    [
+        (bounds(kind="all"), list(range(10))),
+        (bounds(kind="ids"), list(range(10))),
+        (bounds(kind="ids", min=3), list(range(3, 10))),
+        (bounds(kind="ids", max=3), [0, 1, 2]),
+        (bounds(kind="ids", min=3, max=5), [3, 4]),
+        (bounds(kind="ids", min=3, max=3), []),
+        (bounds(kind="ids", min="a"), []),
+        (bounds(kind="ids", max=ObjectId()), list(range(10))),
+        (bounds(kind="list", ids=[7, 2, 99, "x"]), [2, 7]),
+        (bounds(kind="list", ids=[]), []),
+        (bounds(kind="ids", **{"min": 3, "except": [4, 5, 8, 9, 77]}), [3, 6, 7]),
+        (bounds(kind="all", **{"except": [0]}), list(range(1, 10))),
+        (bounds(kind="all", **{"except": list(range(10))}), []),
+        (bounds(kind="all", **{"except": [Int64(0)]}), list(range(10))),  # another type is another value
+        (raw({"_id": 1}, {"_id": 55}), [1, 55]),
+        (raw(), []),
+        (bounds(kind="raw", documents=bson.encode({"_id": 1}) + bson.encode({"_id": 2}), **{"except": [1]}), [2]),
+        (None, []),
+    ],
+)
+def test_bounds(numbers, chunk, expected):
+    assert ids(numbers, chunk) == expected
+
+
+def test_with_a_filter_beside_it(numbers):
+    assert ids(numbers, bounds(kind="ids", min=3), "AND n < 60") == [3, 4, 5]
+    assert ids(numbers, bounds(kind="list", ids=[3, 9]), "AND n < 60") == [3]
+    assert ids(numbers, raw({"_id": 1, "n": 1}, {"_id": 2, "n": 99}), "AND n < 60") == [1]
+
+
+@pytest.mark.parametrize(
+    "chunk, detail",
+    [
+        (b"", "not a BSON document"),
+        (b"\x05\x00\x00\x00\x00", "no kind"),
+        (b"junk", "not a BSON document"),
+        (bounds(kind="none"), "kind is none that is known"),
+        (bounds(kind=1), "kind is none that is known"),
+        (bounds(kind="ids", first=1), "do not fit their kind"),
+        (bounds(kind="list"), "do not fit their kind"),
+        (bounds(kind="raw"), "do not fit their kind"),
+        (bounds(kind="list", ids=3), "not an array"),
+        (bounds(kind="raw", documents="x"), "not binary"),
+        (bounds(kind="raw", documents=b"abcdefghij"), "not whole BSON documents"),
+        (bounds(kind="raw", documents=bson.encode({}) + b"\x05"), "not whole BSON documents"),
+        (bounds(kind="ids", other=1), "unknown member"),
+        (bounds(kind="bytes", first=-1), "negative"),
+        (bounds(kind="bytes", first="1"), "not an integer"),
+        (bounds(kind="bytes", first=10, end=3), "end before they begin"),
+    ],
+)
+def test_bounds_that_are_none(numbers, chunk, detail):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="invalid bounds of a chunk") as caught:
+        ids(numbers, chunk)
+    assert detail in caught.value.diag.message_detail
+
+
+def test_a_files_range_on_a_live_server(numbers):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="range of a file"):
+        ids(numbers, bounds(kind="bytes", first=0))
+
+
+def test_a_corrupt_document_given_with_the_query(numbers):
+    document = bytearray(bson.encode({"_id": 1, "n": 5}))
+    document[-6] = 0x99  # inside the framing
+    document[4] = 0x77  # no such type
+    with pytest.raises(psycopg.errors.DataCorrupted):
+        ids(numbers, bounds(kind="raw", documents=bytes(document)))
+
+
+def test_documents_given_with_the_query_need_no_server(connection):
+    connection.execute(
+        "CREATE SERVER away FOREIGN DATA WRAPPER mongoferry OPTIONS (uri 'mongodb://127.0.0.1:1/x')"
+    )
+    connection.execute("CREATE FOREIGN TABLE numbers (_id int, n text) SERVER away")
+    assert ids(connection, raw({"_id": 4})) == [4]
+
+
+def test_only_the_scan_that_has_it_is_restricted(numbers):
+    chunk = bounds(kind="ids", min=3, max=5)
+    rows = numbers.execute(
+        f"""WITH source AS NOT MATERIALIZED (SELECT * FROM numbers WHERE {IN_CHUNK})
+            SELECT s._id, (SELECT count(*) FROM numbers), (SELECT count(*) FROM source), o.n
+            FROM source s JOIN numbers o ON o._id = s._id + 1 ORDER BY 1""",
+        [chunk],
+    ).fetchall()
+    assert rows == [(3, 10, 2, 40), (4, 10, 2, 50)]
+
+
+def test_generic_plan_and_rescan(numbers):
+    numbers.execute("SET plan_cache_mode = force_generic_plan")
+    numbers.execute("PREPARE chunk (bytea) AS SELECT array_agg(_id ORDER BY _id) FROM numbers WHERE mongoferry.in_chunk(tableoid, $1)")
+    for first, last in [(0, 3), (3, 7), (7, 10)]:
+        chunk = bounds(kind="ids", min=first, max=last).hex()
+        assert numbers.execute(f"EXECUTE chunk ('\\x{chunk}')").fetchone()[0] == list(range(first, last))
+    plan = numbers.execute("EXPLAIN (COSTS off) EXECUTE chunk (NULL)").fetchall()
+    assert any("Chunk: known when the scan starts" in line for line, in plan)
+    # a scan for each row of another one, with its bounds
+    numbers.execute("CREATE TABLE chunks (number int, bounds bytea)")
+    for number, (first, last) in enumerate([(0, 3), (3, 7), (7, 10)]):
+        numbers.execute("INSERT INTO chunks VALUES (%s, %s)", [number, bounds(kind="ids", min=first, max=last)])
+    numbers.execute("INSERT INTO chunks VALUES (3, NULL), (4, %s)", [raw({"_id": 8})])
+    rows = numbers.execute(
+        """SELECT number, (SELECT array_agg(_id ORDER BY _id) FROM numbers WHERE mongoferry.in_chunk(tableoid, bounds))
+           FROM chunks ORDER BY number"""
+    ).fetchall()
+    assert rows == [(0, [0, 1, 2]), (1, [3, 4, 5, 6]), (2, [7, 8, 9]), (3, None), (4, [8])]
+
+
+def test_explain(numbers):
+    chunk = bounds(kind="ids", min=3, max=5)
+    plan = "\n".join(
+        line
+        for line, in numbers.execute(
+            f"EXPLAIN (COSTS off) SELECT n FROM numbers WHERE mongoferry.in_chunk(tableoid, '\\x{chunk.hex()}')"
+        )
+    )
+    assert '"min" : { "_id" : 3 }, "max" : { "_id" : 5 }, "hint" : { "_id" : 1 }'.replace(" ", "") in plan.replace(" ", "")
+    assert '"projection"' in plan and '"n"' in plan
+    assert "Filter" not in plan
+    given = raw({"_id": 3}).hex()
+    plan = "\n".join(
+        line
+        for line, in numbers.execute(
+            f"EXPLAIN (COSTS off) SELECT n FROM numbers WHERE mongoferry.in_chunk(tableoid, '\\x{given}')"
+        )
+    )
+    assert "Chunk: documents given with the query" in plan and "Command" not in plan
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT mongoferry.in_chunk(1, '\\x00')",
+        "SELECT * FROM pg_class WHERE mongoferry.in_chunk(tableoid, '\\x00')",
+        "SELECT * FROM numbers WHERE mongoferry.in_chunk(tableoid, '\\x00') OR n = 1",
+        "SELECT * FROM numbers WHERE mongoferry.in_chunk(n::oid, '\\x00')",
+        "SELECT * FROM numbers WHERE mongoferry.in_chunk(tableoid, int4send(n))",
+    ],
+)
+def test_where_it_means_nothing(numbers, query):
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="can only be used as a condition"):
+        numbers.execute(query)
+
+
+def test_two_at_once(numbers):
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="two chunks at once"):
+        numbers.execute(
+            f"SELECT * FROM numbers WHERE {IN_CHUNK} AND {IN_CHUNK}", [bounds(kind="all"), bounds(kind="ids")]
+        )
+
+
+def test_elements_of_the_documents_in_the_chunk(numbers, live_server):
+    numbers.execute(
+        f"""CREATE FOREIGN TABLE elements (_id int, position int OPTIONS (field '$$INDEX'), q int OPTIONS (field 'items.q'))
+            SERVER {live_server} OPTIONS (collection 'numbers', unwind 'items')"""
+    )
+    rows = numbers.execute(
+        f"SELECT _id, q FROM elements WHERE {IN_CHUNK} ORDER BY 1, position", [bounds(kind="ids", min=8)]
+    ).fetchall()
+    assert rows == [(8, 8), (8, -8), (9, 9), (9, -9)]
