@@ -22,6 +22,7 @@
 #pragma once
 
 #include "source/source.h"
+#include "source/split.h"
 
 #include <cstdint>
 #include <memory>
@@ -54,6 +55,16 @@ struct SizeEstimate {
  * report) but returns "unknown". For a collection in an archive the bytes are the archive's as a whole: an upper bound.
  */
 SizeEstimate estimate_size(const FileOptions &options, const std::string &database, const std::string &collection);
+
+/* Splits a collection into chunks of about chunk_size documents (at least 1), in the order of the file. An empty one is
+ * one chunk. Throws as a scan does for what is not there or damaged. Interruptible. */
+std::vector<Chunk> split_collection(const FileOptions &options, const std::string &database,
+                                    const std::string &collection, int64_t chunk_size);
+
+/* How many documents are in the range: exact. range is not raw and has no except. Throws as a scan does, also for a
+ * file whose size has changed, and Error 22023 for a range that only a live server can have. Interruptible. */
+int64_t count_documents(const FileOptions &options, const std::string &database, const std::string &collection,
+                        const Range &range);
 
 /* For EXPLAIN: the path of the file that will be read. Throws like open() where the collection or file is not there. */
 std::string describe(const FileOptions &options, const std::string &database, const std::string &collection);

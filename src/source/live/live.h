@@ -7,6 +7,7 @@
 #include "bson/builder.h"
 #include "source/live/connection_options.h"
 #include "source/source.h"
+#include "source/split.h"
 
 #include <memory>
 #include <string>
@@ -29,6 +30,17 @@ bson::Document find_command(const Request &request);
  * that does not exist has none. */
 std::vector<CollectionInfo> list_collections(const ConnectionKey &key, const ConnectionOptions &options,
                                              const std::string &database);
+
+/* Splits a collection into chunks of about chunk_size documents (at least 1), in the order of the index on _id. One
+ * that is empty or does not exist is one chunk without bounds. Interruptible. */
+std::vector<Chunk> split_collection(const ConnectionKey &key, const ConnectionOptions &options,
+                                    const std::string &database, const std::string &collection, int64_t chunk_size);
+
+/* How many documents are in the range now: exact, except for the whole collection, where the server's own figure
+ * does. A list counts those that exist. range is not raw and has no except. Throws Error 22023 for a range that only a
+ * file can have. Interruptible. */
+int64_t count_documents(const ConnectionKey &key, const ConnectionOptions &options, const std::string &database,
+                        const std::string &collection, const Range &range);
 
 /* What a validator has to know of a connection string, without connecting. */
 struct UriReview {
