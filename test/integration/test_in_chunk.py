@@ -195,3 +195,24 @@ def test_elements_of_the_documents_in_the_chunk(numbers, live_server):
         f"SELECT _id, q FROM elements WHERE {IN_CHUNK} ORDER BY 1, position", [bounds(kind="ids", min=8)]
     ).fetchall()
     assert rows == [(8, 8), (8, -8), (9, 9), (9, -9)]
+
+
+def encoded(*documents):
+    return [bson.encode(document) for document in documents]
+
+
+def test_bounds_from_documents(numbers):
+    def made(call, *arguments):
+        return numbers.execute(f"SELECT mongoferry.{call}", arguments).fetchone()[0]
+
+    documents = encoded({"_id": 3, "n": 7}, {"_id": 5}, {"n": 1})
+    assert bson.decode(made("id_bounds(%s)", documents)) == {"kind": "list", "ids": [3, 5]}
+    assert bson.decode(made("raw_bounds(%s)", documents)) == {"kind": "raw", "documents": b"".join(documents)}
+    chunk = bounds(kind="ids", min=2, max=7)
+    assert bson.decode(made("bounds_except(%s, %s)", chunk, documents)) == {
+        "kind": "ids", "min": 2, "max": 7, "except": [3, 5],
+    }
+    assert ids(numbers, made("bounds_except(%s, %s)", chunk, documents)) == [2, 4, 6]
+    assert made("raw_bounds(%s::bytea[])", []) == bounds(kind="raw", documents=b"")
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        made("raw_bounds(%s)", [b"no document"])
