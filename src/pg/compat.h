@@ -146,4 +146,37 @@ inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *co
 #endif
 }
 
+/* The same for raw_expression_tree_walker, which walks what the raw parser gives. */
+inline bool walk_raw_expression(Node *node, bool (*walker)(Node *, void *), void *context) {
+#if PG_VERSION_NUM >= 160000
+    return raw_expression_tree_walker(node, walker, context);
+#else
+    return raw_expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)),
+                                      context);
+#endif
+}
+
 } // namespace mongoferry
+
+/* Has a set-returning function give its rows in a tuplestore, setResult and setDesc of its ReturnSetInfo. */
+#if PG_VERSION_NUM < 150000
+extern "C" {
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/tuplestore.h"
+}
+inline void InitMaterializedSRF(FunctionCallInfo fcinfo, bits32) {
+    ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+    if (result == nullptr || !IsA(result, ReturnSetInfo) || !(result->allowedModes & SFRM_Materialize))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("set-valued function called in context that cannot accept a set")));
+    MemoryContext previous = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+    TupleDesc row;
+    if (get_call_result_type(fcinfo, nullptr, &row) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    result->returnMode = SFRM_Materialize;
+    result->setResult = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
+    result->setDesc = row;
+    MemoryContextSwitchTo(previous);
+}
+#endif
