@@ -19,3 +19,20 @@ CREATE FUNCTION mongoferry.bounds_except(bounds bytea, documents bytea[]) RETURN
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mongoferry_bounds_except';
 COMMENT ON FUNCTION mongoferry.bounds_except(bytea, bytea[]) IS
     'the same bounds without the documents that have the same _id as these (BSON); instead of those that the bounds leave out already';
+
+CREATE FUNCTION mongoferry.split_source(source regclass, chunk_size integer)
+    RETURNS TABLE (chunk integer, bounds bytea, bounds_shown jsonb, documents_estimated bigint, bytes_estimated bigint)
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 100 AS 'MODULE_PATHNAME', 'mongoferry_split_source';
+COMMENT ON FUNCTION mongoferry.split_source(regclass, integer) IS
+    'splits the collection of a foreign table of mongoferry into chunks of about chunk_size documents. Together they hold every document once, also those inserted later. bounds is what in_chunk() takes, bounds_shown the same for people (NULL where jsonb cannot hold it); bytes_estimated is NULL where nothing is known. Needs SELECT on the table, and USAGE on its server or ownership of the table';
+
+CREATE FUNCTION mongoferry.read_documents(source regclass, bounds bytea, max_documents bigint DEFAULT NULL)
+    RETURNS TABLE (source_id jsonb, document jsonb, raw bytea)
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 20000 AS 'MODULE_PATHNAME', 'mongoferry_read_documents';
+COMMENT ON FUNCTION mongoferry.read_documents(regclass, bytea, bigint) IS
+    'the documents of a chunk (bounds NULL: of the whole collection) of a foreign table of mongoferry as they are stored, whatever columns the table has; at most max_documents of them. document and source_id (its _id) are relaxed Extended JSON, with U+FFFD in place of U+0000, and NULL where jsonb cannot hold it or there is none; raw is the BSON. Needs SELECT on the table, and USAGE on its server or ownership of the table';
+
+CREATE FUNCTION mongoferry.count_documents(source regclass, bounds bytea DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'mongoferry_count_documents';
+COMMENT ON FUNCTION mongoferry.count_documents(regclass, bytea) IS
+    'how many documents are in a chunk of a foreign table of mongoferry now; bounds NULL: in the whole collection, as a live server''s own figure has it. Needs SELECT on the table';

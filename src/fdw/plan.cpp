@@ -7,6 +7,7 @@
 #include "fdw/callbacks.h"
 
 #include "fdw/chunk_condition.h"
+#include "pg/bytea.h"
 #include "pg/guard.h"
 #include "query/filter.h"
 
@@ -122,12 +123,8 @@ ForeignScan *get_foreign_plan(PlannerInfo *, RelOptInfo *relation, Oid, ForeignP
     PlanState *state = static_cast<PlanState *>(relation->fdw_private);
 
     Datum filter = 0;
-    if (state->filter.size > 0) {
-        bytea *bytes = static_cast<bytea *>(palloc(VARHDRSZ + state->filter.size));
-        SET_VARSIZE(bytes, VARHDRSZ + state->filter.size);
-        memcpy(VARDATA(bytes), state->filter.data, state->filter.size);
-        filter = PointerGetDatum(bytes);
-    }
+    if (state->filter.size > 0)
+        filter = PointerGetDatum(make_bytea(state->filter.data, state->filter.size));
     List *attributes = NIL;
     for (int number = -1; (number = bms_next_member(state->attributes, number)) >= 0;)
         attributes = lappend_int(attributes, number);

@@ -4,6 +4,7 @@
  */
 #include "pg/backend.h"
 
+#include "pg/bytea.h"
 #include "pg/guard.h"
 #include "source/range.h"
 
@@ -57,12 +58,7 @@ bson::Document ids_of(const Documents &documents) {
 
 /* Exception world. */
 bytea *to_bytea(const bson::Document &document) {
-    return pg_guard([&] {
-        bytea *bytes = static_cast<bytea *>(palloc(VARHDRSZ + document.size()));
-        SET_VARSIZE(bytes, VARHDRSZ + document.size());
-        memcpy(VARDATA(bytes), document.data(), document.size());
-        return bytes;
-    });
+    return pg_guard([&] { return make_bytea(document.data(), document.size()); });
 }
 
 } // namespace

@@ -13,6 +13,8 @@
 #include <climits>
 
 extern "C" {
+#include "catalog/pg_class.h"
+#include "catalog/pg_foreign_server.h"
 #include "commands/explain.h"
 #include "nodes/execnodes.h"
 #include "nodes/parsenodes.h"
@@ -21,6 +23,7 @@ extern "C" {
 #include "optimizer/pathnode.h"
 #include "parser/parsetree.h"
 #include "storage/latch.h"
+#include "utils/acl.h"
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
 #include "commands/explain_state.h"
@@ -153,6 +156,22 @@ inline bool walk_raw_expression(Node *node, bool (*walker)(Node *, void *), void
 #else
     return raw_expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)),
                                       context);
+#endif
+}
+
+/* Rights on objects, asked in one way for all kinds from 16 on. */
+inline bool may_use_server(Oid server, Oid user) {
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(ForeignServerRelationId, server, user, ACL_USAGE) == ACLCHECK_OK;
+#else
+    return pg_foreign_server_aclcheck(server, user, ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+inline bool owns_relation(Oid relation, Oid user) {
+#if PG_VERSION_NUM >= 160000
+    return object_ownercheck(RelationRelationId, relation, user);
+#else
+    return pg_class_ownercheck(relation, user);
 #endif
 }
 
