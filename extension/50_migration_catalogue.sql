@@ -4,7 +4,7 @@
 
 CREATE TABLE mongoferry.migration (
     migration text PRIMARY KEY CHECK (migration <> ''),
-    owner regrole NOT NULL DEFAULT current_user::regrole,
+    owner regrole NOT NULL DEFAULT pg_catalog.quote_ident(current_user)::regrole,
     comment text,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
