@@ -351,7 +351,7 @@ BEGIN
         FROM unnest(key) WITH ORDINALITY AS k (name, number)
         JOIN pg_attribute AS a ON a.attrelid = this.target AND a.attname = k.name
         CROSS JOIN LATERAL (SELECT mongoferry.equality_schema(this.target, a.attnum) AS schema) AS o;
-        RETURN format('UPDATE %s AS target SET %s FROM (%s) AS given WHERE %s', target, assignments, query || E'\n', conditions);
+        RETURN format('UPDATE %s AS target SET %s FROM (%s) AS given WHERE %s', target, assignments, query, conditions);
     END IF;
 
     -- A trigger may fill them.
@@ -371,9 +371,9 @@ BEGIN
     RETURN format('INSERT INTO %s AS target (%s)%s %s', target, mongoferry.column_list(filled), overriding, query)
         || CASE
             WHEN this.on_conflict = 'error' THEN ''
-            WHEN target_is_remote THEN E'\nON CONFLICT DO NOTHING'
-            WHEN this.on_conflict = 'nothing' THEN format(E'\nON CONFLICT (%s) DO NOTHING', mongoferry.column_list(key))
-            ELSE format(E'\nON CONFLICT (%s) DO UPDATE SET %s', mongoferry.column_list(key), assignments)
+            WHEN target_is_remote THEN 'ON CONFLICT DO NOTHING'
+            WHEN this.on_conflict = 'nothing' THEN format('ON CONFLICT (%s) DO NOTHING', mongoferry.column_list(key))
+            ELSE format('ON CONFLICT (%s) DO UPDATE SET %s', mongoferry.column_list(key), assignments)
         END;
 END
 $function$;
