@@ -1,13 +1,9 @@
 /*
  * mongoferry.read_documents(regclass, bytea, bigint) and mongoferry.count_documents(regclass, bytea): the documents
  * behind a foreign table as they are, whatever its columns say.
- *
- * As in a scan (fdw/scan.cpp) the source is reached once a batch, through pg_entry(), and everything done for each
- * document is of the POD world.
  */
-#include "migrate/shown_json.h"
+#include "migrate/document_reader.h"
 #include "migrate/source_table.h"
-#include "pg/bytea.h"
 #include "pg/guard.h"
 #include "query/projection.h"
 #include "source/chunk_source.h"
@@ -21,72 +17,9 @@ namespace mongoferry::migrate {
 
 namespace {
 
-/* Bounds that are NULL are the whole collection's. The bounds must live as long as the range. Exception world. */
-source::Range range_of(const bytea *bounds) {
-    if (!bounds)
-        return {};
-    return source::parse_range({reinterpret_cast<const uint8_t *>(VARDATA_ANY(bounds)), VARSIZE_ANY_EXHDR(bounds)});
-}
-
-/* The database may be unnamed for files. Exception world. */
-source::Request make_request(const fdw::TableDescription *table, source::Range range) {
-    source::Request request;
-    request.database = table->source.database ? table->source.database : "";
-    request.collection = table->source.collection;
-    request.batch_size = table->fetch_size;
-    request.range = std::move(range);
-    return request;
-}
-
-/* A reading in progress, between two calls of read_documents(). */
-struct Reading {
-    source::Source *source; /* owned by the memory context of the calls */
-    source::Batch batch;
-    int64 left; /* documents to give yet; -1: all */
-};
-
-/* bounds may be NULL, and live as long as context. */
-Reading *open_reading(MemoryContext context, const fdw::TableDescription *table, const bytea *bounds, int64 maximum) {
-    Reading *reading = static_cast<Reading *>(MemoryContextAllocZero(context, sizeof(Reading)));
-    reading->left = maximum;
-    pg_entry([&] {
-        source::Request request = make_request(table, range_of(bounds));
-        if (maximum == 0)
-            return;
-        if (maximum > 0 && request.range.except.empty())
-            request.limit = maximum; /* else the limit would count those that are passed over */
-        auto *owner = new_in_context<std::unique_ptr<source::Source>>(context);
-        *owner = source::make_chunk_source(fdw::make_source(table->source));
-        reading->source = owner->get();
-        reading->source->open(request);
-    });
-    return reading;
-}
-
-/* False at the end. */
-bool next_document(Reading *reading, bson::View *document) {
-    if (reading->left == 0)
-        return false;
-    while (!reading->batch.next(document)) {
-        CHECK_FOR_INTERRUPTS();
-        if (!pg_entry([&] { return reading->source->next_batch(&reading->batch); }))
-            return false;
-    }
-    if (reading->left > 0)
-        --reading->left;
-    return true;
-}
-
-void close_reading(Reading *reading) {
-    if (reading->source)
-        pg_entry([&] { reading->source->close(); });
-    reading->source = nullptr;
-    reading->left = 0;
-}
-
 /* Exception world. */
 int64_t count_by_reading(const fdw::TableDescription *table, source::Range range) {
-    source::Request request = make_request(table, std::move(range));
+    source::Request request = make_document_request(table, std::move(range));
     request.projection = query::make_projection({"_id"});
     const std::unique_ptr<source::Source> source = source::make_chunk_source(fdw::make_source(table->source));
     source->open(request);
@@ -147,13 +80,9 @@ extern "C" Datum mongoferry_read_documents(PG_FUNCTION_ARGS) {
         migrate::close_reading(reading);
         SRF_RETURN_DONE(call);
     }
-    Datum source_id = 0;
-    Datum shown = 0;
-    bson::Value id;
-    const bool has_id = bson::find(document, "_id", &id) && migrate::shown_json(id, &source_id);
-    const bool is_shown = migrate::shown_json(document, &shown);
-    Datum values[] = {source_id, shown, PointerGetDatum(make_bytea(document.data, document.size))};
-    bool nulls[lengthof(values)] = {!has_id, !is_shown, false};
+    Datum values[3];
+    bool nulls[3];
+    migrate::document_columns(document, values, nulls);
     SRF_RETURN_NEXT(call, HeapTupleGetDatum(heap_form_tuple(call->tuple_desc, values, nulls)));
 }
 
