@@ -188,4 +188,22 @@ bool find(View document, std::string_view key, Value *value) noexcept {
     return false;
 }
 
+const char *find_fault(View document, int max_nesting) noexcept {
+    if (max_nesting < 0)
+        return "its documents are nested too deeply";
+    Iterator iterator(document);
+    while (iterator.next()) {
+        View nested;
+        if (iterator.type() == Type::object || iterator.type() == Type::array)
+            nested = document_of(iterator.value());
+        else if (iterator.type() == Type::code_with_scope)
+            nested = code_with_scope_of(iterator.value()).scope;
+        else
+            continue;
+        if (const char *fault = find_fault(nested, max_nesting - 1))
+            return fault;
+    }
+    return iterator.error();
+}
+
 } // namespace mongoferry::bson

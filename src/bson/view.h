@@ -261,4 +261,8 @@ private:
  * corrupt before it. */
 bool find(View document, std::string_view key, Value *value) noexcept;
 
+/* What is wrong with a document or with anything inside it, down to the leaves, in words as of Iterator::error(); NULL
+ * if nothing is. Nesting deeper than max_nesting levels (0: no nested document at all) counts as wrong. */
+const char *find_fault(View document, int max_nesting) noexcept;
+
 } // namespace mongoferry::bson

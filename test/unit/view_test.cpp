@@ -335,6 +335,31 @@ TEST(View, AnErrorStays) {
     }
 }
 
+TEST(View, FindsFaultsAtAnyDepth) {
+    const auto fault = [](const std::string &bytes, int max_nesting = 10) {
+        const ExactBytes exact(bytes);
+        const char *found = find_fault(exact.view(), max_nesting);
+        return found ? std::string(found) : std::string();
+    };
+    EXPECT_EQ(fault(raw_document_of_all_types()), "");
+    EXPECT_EQ(fault(raw_document(), 0), "");
+    EXPECT_EQ(fault(raw_document(raw_element(0x03, "k", raw_document())), 0), "its documents are nested too deeply");
+    EXPECT_EQ(fault(raw_nested_document(10), 10), "");
+    EXPECT_EQ(fault(raw_nested_document(11), 10), "its documents are nested too deeply");
+    EXPECT_EQ(fault("junk"), "its length does not fit its bytes");
+
+    const std::string wrong = raw_document(raw_element(0x14, "x"));
+    EXPECT_EQ(fault(wrong), "unknown element type 0x14");
+    for (int type : {0x03, 0x04}) {
+        const std::string inside = raw_document(raw_element(type, "k", wrong));
+        EXPECT_EQ(fault(inside), "unknown element type 0x14");
+        EXPECT_EQ(fault(raw_document(raw_element(0x0A, "n") + raw_element(0x03, "k", inside) + raw_element(0x0A, "m"))),
+                  "unknown element type 0x14");
+    }
+    EXPECT_EQ(fault(raw_document(raw_element(0x0F, "k", raw_code_with_scope("code", wrong)))),
+              "unknown element type 0x14");
+}
+
 /* What the walk accepts, the accessors must be able to read: the sanitizers are the judge, and so is the count of
  * bytes, which can't be more than a few times those that are there. */
 TEST(View, ReadsNothingBeyondMutatedDocuments) {

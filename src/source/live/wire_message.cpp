@@ -38,19 +38,6 @@ const char *check_reply_header(const MessageHeader &header, int32_t request_id, 
     return nullptr;
 }
 
-/* Walks a document and all inside it, down to the leaves. */
-static bool is_sound(bson::View document, int depth) noexcept {
-    if (depth > nesting_limit)
-        return false;
-    bson::Iterator iterator(document);
-    while (iterator.next()) {
-        const bool nested = iterator.type() == bson::Type::object || iterator.type() == bson::Type::array;
-        if (nested && !is_sound(bson::document_of(iterator.value()), depth + 1))
-            return false;
-    }
-    return !iterator.failed();
-}
-
 /* An error code as the driver reads it must not come out as 0, or its assertion ends the process. */
 static bool is_usable_code(const bson::Value &value) noexcept {
     switch (value.type) {
@@ -132,7 +119,8 @@ static const char *check_reply_document(bson::View document) noexcept {
             return wrong_type;
         const bool nested = value.type == bson::Type::object || value.type == bson::Type::array;
         /* The batch is big, the driver does not look into it, and who reads it checks it. */
-        if (nested && iterator.key() != std::string_view("cursor") && !is_sound(bson::document_of(value), 1))
+        if (nested && iterator.key() != std::string_view("cursor") &&
+            bson::find_fault(bson::document_of(value), nesting_limit - 1))
             return corrupt;
         if (iterator.key() == std::string_view("code") && !is_usable_code(value))
             return "a reply's error code is out of bounds";
