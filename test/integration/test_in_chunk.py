@@ -1,9 +1,11 @@
 """in_chunk(): a foreign table restricted to a chunk of its documents."""
 
+import random
+
 import bson
 import psycopg
 import pytest
-from bson import ObjectId, Int64
+from bson import Code, Int64, ObjectId
 
 
 def bounds(**members):
@@ -216,3 +218,184 @@ def test_bounds_from_documents(numbers):
     assert made("raw_bounds(%s::bytea[])", []) == bounds(kind="raw", documents=b"")
     with pytest.raises(psycopg.errors.InvalidParameterValue):
         made("raw_bounds(%s)", [b"no document"])
+
+
+def explained(connection, query, parameters=None):
+    return "\n".join(line for line, in connection.execute("EXPLAIN (COSTS off, VERBOSE) " + query, parameters))
+
+
+def literal(chunk):
+    return f"'\\x{chunk.hex()}'::bytea"
+
+
+def test_a_chunk_of_the_same_table_on_each_side(numbers):
+    """The bounds belong to the scan, not to the table."""
+    rows = numbers.execute(
+        """SELECT a._id, b._id FROM (SELECT * FROM numbers WHERE mongoferry.in_chunk(tableoid, %s)) a
+           LEFT JOIN (SELECT * FROM numbers WHERE mongoferry.in_chunk(tableoid, %s)) b USING (n) ORDER BY 1""",
+        [bounds(kind="ids", min=2, max=5), bounds(kind="ids", min=3)],
+    ).fetchall()
+    assert rows == [(2, None), (3, 3), (4, 4)]
+    rows = numbers.execute(
+        """SELECT count(*) FROM (SELECT _id FROM numbers WHERE mongoferry.in_chunk(tableoid, %s)
+           UNION ALL SELECT _id FROM numbers WHERE mongoferry.in_chunk(tableoid, %s)) u""",
+        [bounds(kind="ids", min=2, max=5), raw({"_id": 1})],
+    ).fetchall()
+    assert rows == [(4,)]
+
+
+def test_in_the_condition_of_an_outer_join(numbers):
+    rows = numbers.execute(
+        """SELECT g, n FROM generate_series(1, 3) g LEFT JOIN numbers ON _id = g AND mongoferry.in_chunk(tableoid, %s)
+           ORDER BY 1""",
+        [bounds(kind="ids", min=2, max=3)],
+    ).fetchall()
+    assert rows == [(1, None), (2, 20), (3, None)]
+
+
+def test_bounds_from_a_table(numbers):
+    numbers.execute("CREATE TABLE chunk (number int, bounds bytea)")
+    numbers.execute("INSERT INTO chunk VALUES (1, %s), (2, %s)", [bounds(kind="ids", max=4), bounds(kind="ids", min=4)])
+    query = "SELECT count(*) FROM numbers WHERE mongoferry.in_chunk(tableoid, (SELECT bounds FROM chunk WHERE number = %s))"
+    assert [numbers.execute(query, [number]).fetchone()[0] for number in (1, 2, 3)] == [4, 6, 0]
+    # compressed and out of line, as large bounds are
+    numbers.execute(
+        "INSERT INTO chunk SELECT 3, mongoferry.raw_bounds(array_agg(raw || '')) FROM generate_series(1, 2000), mongoferry.read_documents('numbers', NULL)"
+    )
+    assert numbers.execute(query, [3]).fetchone()[0] == 20000
+
+
+def test_inside_functions(numbers):
+    """Two readings at once in one session, and one that stops early."""
+    numbers.execute(
+        """CREATE FUNCTION pairs(first bytea, second bytea) RETURNS SETOF int[] LANGUAGE plpgsql AS $$
+           DECLARE a int; b int;
+           BEGIN
+               FOR a IN SELECT _id FROM numbers WHERE mongoferry.in_chunk(tableoid, first) ORDER BY 1 LOOP
+                   FOR b IN SELECT _id FROM numbers WHERE mongoferry.in_chunk(tableoid, second) LOOP
+                       RETURN NEXT ARRAY[a, b];
+                       EXIT;
+                   END LOOP;
+               END LOOP;
+           END $$"""
+    )
+    numbers.execute("SET plan_cache_mode = force_generic_plan")
+    for _ in range(3):
+        rows = numbers.execute(
+            "SELECT * FROM pairs(%s, %s)", [bounds(kind="ids", min=7), bounds(kind="ids", min=3, max=4)]
+        ).fetchall()
+        assert rows == [([7, 3],), ([8, 3],), ([9, 3],)]
+
+
+def test_no_more_columns_are_read(numbers):
+    query = f"SELECT count(n) FROM numbers WHERE {IN_CHUNK}"
+    plan = explained(numbers, query.replace("%s", literal(bounds(kind="ids", min=3))))
+    assert '"projection": {"n": 1, "_id": 1}' in plan
+    # a statement whose bounds are a parameter, as the toolkit's are, with source used twice
+    numbers.execute("SET plan_cache_mode = force_generic_plan")
+    numbers.execute(
+        """PREPARE chunk (bytea) AS
+           WITH source AS NOT MATERIALIZED (SELECT * FROM numbers WHERE mongoferry.in_chunk(tableoid, $1))
+           SELECT a.n FROM source a JOIN source b USING (_id) WHERE a.n > 30"""
+    )
+    plan = explained(numbers, "EXECUTE chunk (NULL)")
+    assert plan.count("Chunk: known when the scan starts") == 2
+    assert plan.count('"projection"') == 2 and plan.count('"n": 1') == 1 and "CTE" not in plan
+    assert plan.count('"filter": {"n": {"$gt": 30}}') == 1
+    chunk = literal(bounds(kind="ids", max=6))
+    assert sorted(numbers.execute(f"EXECUTE chunk ({chunk})").fetchall()) == [(40,), (50,)]
+
+
+def test_documents_passed_over_that_the_query_does_not_show(numbers):
+    chunk = bounds(kind="ids", **{"min": 5, "except": [6, 8]})
+    rows = numbers.execute(f"SELECT n FROM numbers WHERE {IN_CHUNK} ORDER BY 1", [chunk]).fetchall()
+    assert rows == [(50,), (70,), (90,)]
+    assert numbers.execute(f"SELECT count(*) FROM numbers WHERE {IN_CHUNK}", [chunk]).fetchone()[0] == 3
+
+
+def test_limit(numbers):
+    rows = numbers.execute(
+        f"SELECT _id FROM numbers WHERE {IN_CHUNK} LIMIT 2", [bounds(kind="all", **{"except": [0, 1, 2]})]
+    ).fetchall()
+    assert len(rows) == 2 and all(row[0] > 2 for row in rows)
+
+
+def test_a_partition(numbers, live_server):
+    numbers.execute("CREATE TABLE whole (_id int, n int) PARTITION BY RANGE (_id)")
+    numbers.execute(
+        f"CREATE FOREIGN TABLE part PARTITION OF whole FOR VALUES FROM (0) TO (100) SERVER {live_server} OPTIONS (collection 'numbers')"
+    )
+    rows = numbers.execute(f"SELECT _id FROM whole WHERE {IN_CHUNK}", [bounds(kind="ids", min=8)]).fetchall()
+    assert sorted(rows) == [(8,), (9,)]
+
+
+def test_explain_of_bounds_that_are_none(numbers):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="invalid bounds of a chunk"):
+        explained(numbers, "SELECT 1 FROM numbers WHERE mongoferry.in_chunk(tableoid, 'junk')")
+
+
+def test_estimates(numbers):
+    given = literal(raw(*({"_id": i} for i in range(37))))
+    [line] = [
+        line
+        for line, in numbers.execute(f"EXPLAIN SELECT * FROM numbers WHERE mongoferry.in_chunk(tableoid, {given})")
+        if "Foreign Scan" in line
+    ]
+    assert "rows=37 " in line
+
+
+def test_bounds_of_another_kind_of_source(connection, write_dump):
+    folder = write_dump({"numbers": [{"_id": 1}]})
+    connection.execute(f"CREATE SERVER dump FOREIGN DATA WRAPPER mongoferry OPTIONS (dump '{folder}')")
+    connection.execute("CREATE FOREIGN TABLE numbers (_id int) SERVER dump")
+    for chunk in [bounds(kind="ids", min=1), bounds(kind="list", ids=[1])]:
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="range of _id can't be read from a file"):
+            ids(connection, chunk)
+    assert ids(connection, raw({"_id": 5})) == [5]
+    assert ids(connection, bounds(kind="all")) == [1]
+
+
+@pytest.mark.parametrize("kind", ["live", "file"])
+def test_bounds_that_were_tampered_with(request, connection, kind):
+    """Any bytes give rows or an error, and leave the session alive."""
+    documents = [{"_id": i, "n": i} for i in range(10)]
+    if kind == "live":
+        request.getfixturevalue("mongo").numbers.insert_many(documents)
+        server = request.getfixturevalue("live_server")
+    else:
+        folder = request.getfixturevalue("write_dump")({"numbers": documents})
+        connection.execute(f"CREATE SERVER dump FOREIGN DATA WRAPPER mongoferry OPTIONS (dump '{folder}')")
+        server = "dump"
+    connection.execute(f"CREATE FOREIGN TABLE numbers (_id text, n int) SERVER {server}")
+    file_size = sum(len(bson.encode(document)) for document in documents)
+    seeds = [
+        bounds(kind="ids", min={"a": {"b": [1, "x"]}}, max=ObjectId()),
+        bounds(kind="ids", min="abc", max=Code("x", {"a": 1})),
+        bounds(kind="list", ids=[1, {"a": {"b": 1}}, "x", b"abc"]),
+        bounds(kind="all", **{"except": [1, "a", {"b": 1}]}),
+        bounds(
+            kind="raw", documents=bson.encode({"_id": 1, "n": 2}) + bson.encode({"_id": {"x": 1}}), **{"except": [1]}
+        ),
+        bounds(kind="bytes", first=0, end=Int64(100), size=file_size),
+        bounds(kind="positions", first=Int64(2), end=5, size=file_size),
+    ]
+    source = random.Random(20240229)
+    outcomes = set()
+    for _ in range(600):
+        chunk = bytearray(source.choice(seeds))
+        for _ in range(source.choice([1, 1, 2, 4])):
+            position = source.randrange(len(chunk))
+            chunk[position] = source.choice([0, 1, 2, 3, 4, 5, 0xB, 0xF, 0x7F, 0x80, 0xFF, chunk[position] ^ 1])
+        for query in [
+            f"SELECT _id, n FROM numbers WHERE {IN_CHUNK}",
+            "SELECT mongoferry.count_documents('numbers', %s)",
+            "SELECT * FROM mongoferry.read_documents('numbers', %s)",
+        ]:
+            try:
+                connection.execute(query, [bytes(chunk)]).fetchall()
+                outcomes.add("rows")
+            except psycopg.Error as error:
+                assert not connection.closed, bytes(chunk).hex()
+                assert error.sqlstate[:2] != "XX" or error.sqlstate == "XX001", (bytes(chunk).hex(), error)
+                outcomes.add(error.sqlstate)
+    assert {"rows", "22023", "XX001"} <= outcomes
