@@ -121,6 +121,7 @@ CREATE INDEX errors_by_chunk ON mongoferry.errors (migration, task, chunk);
 COMMENT ON TABLE mongoferry.errors IS
     'the quarantine: documents that could not be carried over, with the reason. retry_errors() replays them';
 COMMENT ON COLUMN mongoferry.errors.id IS 'number of the line';
+COMMENT ON SEQUENCE mongoferry.errors_id_seq IS 'numbers the lines of errors';
 COMMENT ON COLUMN mongoferry.errors.migration IS 'migration of the task';
 COMMENT ON COLUMN mongoferry.errors.task IS 'task that refused the document';
 COMMENT ON COLUMN mongoferry.errors.chunk IS 'chunk that the document was in; NULL when a later pass over a mended document refused it';
@@ -147,6 +148,7 @@ CREATE TABLE mongoferry.run (
 );
 COMMENT ON TABLE mongoferry.run IS 'what was run on a migration and when, for the report';
 COMMENT ON COLUMN mongoferry.run.id IS 'number of the run';
+COMMENT ON SEQUENCE mongoferry.run_id_seq IS 'numbers the runs';
 COMMENT ON COLUMN mongoferry.run.migration IS 'migration';
 COMMENT ON COLUMN mongoferry.run.job IS 'what was called: migrate, retry_errors, validate or recheck';
 COMMENT ON COLUMN mongoferry.run.options IS 'its arguments';

@@ -1,4 +1,4 @@
--- Migrations: named sets of tasks, and who may do what with them. Relies on the row-level security of the catalogue: a
+-- Migrations: named sets of tasks, and who may do what with them and their tasks. Relies on the row-level security of the catalogue: a
 -- migration of another role is not visible, and so does not exist for who is not a member of that role.
 
 CREATE FUNCTION mongoferry.create_migration(name text, comment text DEFAULT NULL) RETURNS void
@@ -58,6 +58,20 @@ END
 $function$;
 COMMENT ON FUNCTION mongoferry.require_owner(text) IS
     'raises undefined_object unless the migration exists and the current role may see it, and insufficient_privilege unless the current role is its owner itself. Part of the toolkit';
+
+CREATE FUNCTION mongoferry.require_task(migration text, task text) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    PERFORM mongoferry.require_migration($1);
+    IF NOT EXISTS (SELECT FROM mongoferry.task AS t WHERE t.migration = $1 AND t.task = $2) THEN
+        RAISE EXCEPTION 'task "%" of migration "%" does not exist', $2, $1 USING ERRCODE = 'undefined_object';
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION mongoferry.require_task(text, text) IS
+    'raises undefined_object unless the task exists and the current role may see it. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.drop_migration(name text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -2,44 +2,6 @@
 -- own, so a row that a foreign key asks for must be there before: deferring constraints to the end of a transaction does
 -- not help between transactions.
 
-CREATE FUNCTION mongoferry.target_foreign_keys(target regclass)
-    RETURNS TABLE (constraint_name name, referencing regclass, columns name[], referenced regclass, optional name[],
-        has_defaults name[], match_full boolean)
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-    SELECT c.conname, c.conrelid::regclass,
-        array_agg(a.attname ORDER BY k.number), c.confrelid::regclass,
-        coalesce(array_agg(a.attname ORDER BY k.number)
-            FILTER (WHERE NOT a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''), '{}'),
-        coalesce(array_agg(a.attname ORDER BY k.number) FILTER (WHERE a.atthasdef OR a.attidentity <> ''), '{}'),
-        c.confmatchtype = 'f'
-    FROM pg_constraint AS c
-    CROSS JOIN LATERAL unnest(c.conkey) WITH ORDINALITY AS k (attribute, number)
-    JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.attribute
-    WHERE c.contype = 'f'
-        -- the table itself, and what its partitions have besides
-        AND (c.conrelid = $1 OR c.conparentid = 0 AND c.conrelid IN (SELECT p.relid FROM pg_partition_tree($1) AS p))
-        -- One to a partitioned table has a copy for each partition there: they say nothing new.
-        AND NOT EXISTS (SELECT FROM pg_constraint AS parent WHERE parent.oid = c.conparentid AND parent.conrelid = c.conrelid)
-        -- PostgreSQL 18 has constraints that are not enforced.
-        AND coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true)
-    GROUP BY c.oid, c.conname, c.conrelid, c.confrelid, c.confmatchtype
-$function$;
-COMMENT ON FUNCTION mongoferry.target_foreign_keys(regclass) IS
-    'the foreign keys that are checked when a table is written: its own and those of its partitions, each once. optional: those of the columns that are NULL when no value is given; has_defaults: those that have one then. Part of the toolkit';
-
-CREATE FUNCTION mongoferry.share_rows(one regclass, other regclass) RETURNS boolean
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-    SELECT $1 = $2
-        OR EXISTS (SELECT FROM pg_partition_ancestors($1) AS p (relation) WHERE p.relation = $2)
-        OR EXISTS (SELECT FROM pg_partition_ancestors($2) AS p (relation) WHERE p.relation = $1)
-$function$;
-COMMENT ON FUNCTION mongoferry.share_rows(regclass, regclass) IS
-    'whether two tables are the same one, or one is a partition of the other. Part of the toolkit';
-
 CREATE FUNCTION mongoferry.task_edges(migration text)
     RETURNS TABLE (task text, depends_on text, reason text, constraint_name name, columns name[], optional name[])
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -71,7 +33,8 @@ AS $function$
         SELECT s.task, p.task,
             format('foreign key "%s" of %s', k.constraint_name, mongoferry.table_name(k.referencing)),
             k.constraint_name, k.columns,
-            ARRAY(SELECT c.name FROM unnest(k.optional) AS c (name) WHERE c.name = ANY (s.filled)), p.is_pass
+            -- a pass is there to fill them
+            ARRAY(SELECT c.name FROM unnest(k.optional) AS c (name) WHERE c.name = ANY (s.filled) AND NOT s.is_pass), p.is_pass
         FROM sorted AS s
         CROSS JOIN LATERAL mongoferry.target_foreign_keys(s.target) AS k
         JOIN sorted AS p ON mongoferry.share_rows(p.target, k.referenced) AND NOT p.only_updates
@@ -160,6 +123,7 @@ DECLARE
     awaited text[];
     circle text[];
     reasons text;
+    by_word boolean; -- whether some task of the circle waits because of depends_on alone
     way record;
 BEGIN
     PERFORM mongoferry.require_owner($1);
@@ -180,11 +144,15 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT string_agg(format('Task "%s" waits for "%s": %s.', c.task, e.depends_on, e.reason), E'\n'
-            ORDER BY c.number, e.reason) INTO reasons
-    FROM unnest(circle, circle[2:] || circle[1]) WITH ORDINALITY AS c (task, next, number)
-    JOIN mongoferry.task_edges($1) AS e ON e.task = c.task AND e.depends_on = c.next
-    WHERE $2 OR e.constraint_name IS NULL;
+    SELECT string_agg(pair.reasons, E'\n' ORDER BY pair.number), bool_or(pair.without_keys) INTO reasons, by_word
+    FROM (
+        SELECT c.number, bool_and(e.constraint_name IS NULL) AS without_keys,
+            string_agg(format('Task "%s" waits for "%s": %s.', c.task, e.depends_on, e.reason), E'\n' ORDER BY e.reason) AS reasons
+        FROM unnest(circle, circle[2:] || circle[1]) WITH ORDINALITY AS c (task, next, number)
+        JOIN mongoferry.task_edges($1) AS e ON e.task = c.task AND e.depends_on = c.next
+        WHERE $2 OR e.constraint_name IS NULL
+        GROUP BY c.number
+    ) AS pair;
     -- Where the circle can be opened: all that makes one task wait for the next must be foreign keys with columns that may
     -- be left out. The task with the fewest such columns is the one to change.
     SELECT c.task, string_agg(DISTINCT quote_ident(o.name), ', ') AS columns INTO way
@@ -206,10 +174,9 @@ BEGIN
         HINT = CASE
             WHEN way.task IS NOT NULL THEN format('Leave %2$s out of the transform of task "%1$s", and fill it by another task '
                 'with the same target and on_conflict "update" whose transform gives the key and %2$s.', way.task, way.columns)
-            WHEN $2 AND (SELECT bool_or(e.constraint_name IS NOT NULL) FROM mongoferry.task_edges($1) AS e WHERE e.task = ANY (circle))
-                THEN 'The columns of these foreign keys cannot be left out: take the keys off meanwhile, with '
-                    'defer_foreign_keys => true as an argument of mongoferry.migrate().'
-            ELSE 'Change depends_on with mongoferry.alter_task().'
+            WHEN by_word THEN 'Change depends_on with mongoferry.alter_task().'
+            ELSE 'The columns of these foreign keys cannot be left out: take the keys off meanwhile, with '
+                'defer_foreign_keys => true as an argument of mongoferry.migrate().'
         END;
 END
 $function$;

@@ -3,17 +3,6 @@
 -- alter_task() need no checks of their own for it. In all of them $1 is the bounds of the chunk, bytea.
 -- Relies on bind_transform() and describe_query().
 
-CREATE FUNCTION mongoferry.table_name(relation regclass) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-    SELECT format('%I.%I', n.nspname, c.relname)
-    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE c.oid = $1
-$function$;
-COMMENT ON FUNCTION mongoferry.table_name(regclass) IS
-    'name of a table with its schema, quoted where needed, whatever the search_path; NULL if it does not exist any more. Part of the toolkit';
-
 CREATE FUNCTION mongoferry.find_task(migration text, task text) RETURNS mongoferry.task
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -21,12 +10,8 @@ AS $function$
 DECLARE
     found_task mongoferry.task;
 BEGIN
-    PERFORM mongoferry.require_migration(find_task.migration);
+    PERFORM mongoferry.require_task(find_task.migration, find_task.task);
     SELECT t.* INTO found_task FROM mongoferry.task AS t WHERE t.migration = find_task.migration AND t.task = find_task.task;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'task "%" of migration "%" does not exist', find_task.task, find_task.migration
-            USING ERRCODE = 'undefined_object';
-    END IF;
     IF mongoferry.table_name(found_task.source) IS NULL THEN
         RAISE EXCEPTION 'source of task "%" of migration "%" does not exist any more', find_task.task, find_task.migration
             USING ERRCODE = 'undefined_table', HINT = 'Name another foreign table with mongoferry.alter_task().';
@@ -148,6 +133,10 @@ BEGIN
         PERFORM mongoferry.raise_about_transform($1, $2, state, message, detail, hint);
     END;
 
+    IF given IS NULL THEN
+        RAISE EXCEPTION 'transform of task "%" of migration "%" gives no columns', $2, $1 USING ERRCODE = 'syntax_error';
+    END IF;
+
     SELECT string_agg(quote_ident(g.name), ', ' ORDER BY g.number) INTO bad
     FROM unnest(given) WITH ORDINALITY AS g (name, number)
     WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
@@ -196,33 +185,6 @@ $function$;
 COMMENT ON FUNCTION mongoferry.task_columns(text, text) IS
     'the columns of the target that a task fills, in the order in which its transform gives them, with their types in the target. Raises an error if the transform cannot be planned or its columns do not fit the target';
 
-CREATE FUNCTION mongoferry.is_remote(target regclass) RETURNS boolean
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-    SELECT EXISTS (SELECT FROM pg_class AS c WHERE c.relkind = 'f'
-        AND (c.oid = $1 OR c.oid IN (SELECT p.relid FROM pg_partition_tree($1) AS p)))
-$function$;
-COMMENT ON FUNCTION mongoferry.is_remote(regclass) IS
-    'whether a table is a foreign table or has a foreign table among its partitions, so that its rows are kept elsewhere. Part of the toolkit';
-
-CREATE FUNCTION mongoferry.has_unique_key(target regclass, columns name[], arbiter boolean) RETURNS boolean
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-    SELECT EXISTS (
-        SELECT FROM pg_index AS i
-        WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-            AND (i.indimmediate OR NOT $3)
-            AND (SELECT array_agg(a.attname ORDER BY a.attname)
-                FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attribute, number)
-                JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attribute
-                WHERE k.number <= i.indnkeyatts)
-                = (SELECT array_agg(DISTINCT c.name ORDER BY c.name) FROM unnest($2) AS c (name)))
-$function$;
-COMMENT ON FUNCTION mongoferry.has_unique_key(regclass, name[], boolean) IS
-    'whether exactly these columns, in any order, are a unique key of the table; arbiter: one that ON CONFLICT can use, which a deferrable constraint is not. Part of the toolkit';
-
 CREATE FUNCTION mongoferry.task_key(migration text, task text) RETURNS name[]
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -239,7 +201,7 @@ BEGIN
         CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attribute, number)
         JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attribute
         WHERE i.indrelid = this.target AND i.indisprimary AND i.indisvalid AND k.number <= i.indnkeyatts
-            AND (i.indimmediate OR NOT arbiter);
+            AND (i.indimmediate AND NOT i.indisexclusion OR NOT arbiter);
         RETURN key;
     END IF;
     SELECT string_agg(quote_ident(c.name), ', ' ORDER BY c.number) INTO bad
@@ -253,7 +215,7 @@ BEGIN
                 HINT = 'conflict_key takes the names as they are, without double quotes.';
     END IF;
     IF NOT mongoferry.is_remote(this.target) AND NOT mongoferry.has_unique_key(this.target, this.conflict_key::name[], arbiter) THEN
-        RAISE EXCEPTION 'conflict_key of task "%" of migration "%" is no unique key of %',
+        RAISE EXCEPTION 'conflict_key of task "%" of migration "%" is not a unique key of %',
             $2, $1, mongoferry.table_name(this.target)
             USING ERRCODE = 'invalid_column_reference',
                 DETAIL = 'It takes a unique index or constraint over exactly these columns that is not partial'
@@ -264,18 +226,6 @@ END
 $function$;
 COMMENT ON FUNCTION mongoferry.task_key(text, text) IS
     'the key that tells a task''s rows apart: its conflict_key, else the primary key of its target; NULL if there is neither, or if on_conflict could not use it';
-
-CREATE FUNCTION mongoferry.missing_columns(target regclass, filled name[]) RETURNS name[]
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-    SELECT array_agg(a.attname ORDER BY a.attnum)
-    FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
-    WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.attname = ANY ($2)
-        AND (a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND a.attidentity = '' AND t.typdefaultbin IS NULL
-$function$;
-COMMENT ON FUNCTION mongoferry.missing_columns(regclass, name[]) IS
-    'columns that a new row needs: NOT NULL, without a default, and not among those that are filled; NULL if there is none. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.is_update(target regclass, on_conflict text, filled name[]) RETURNS boolean
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -346,17 +296,16 @@ BEGIN
         FROM unnest(filled) WITH ORDINALITY AS f (name, number) WHERE NOT f.name = ANY (key);
         -- The operator is that of the type's default way to compare, whatever the search_path; without a type modifier
         -- the cast neither cuts nor rounds.
-        SELECT string_agg(format('target.%1$I OPERATOR(%2$I.=) given.%1$I::%3$s', a.attname, o.schema, format_type(a.atttypid, -1)),
-            ' AND ' ORDER BY k.number) INTO conditions
+        SELECT string_agg(format('target.%1$I %2$s given.%1$I::%3$s', a.attname, mongoferry.equality_operator(this.target, a.attnum),
+            format_type(a.atttypid, -1)), ' AND ' ORDER BY k.number) INTO conditions
         FROM unnest(key) WITH ORDINALITY AS k (name, number)
-        JOIN pg_attribute AS a ON a.attrelid = this.target AND a.attname = k.name
-        CROSS JOIN LATERAL (SELECT mongoferry.equality_schema(this.target, a.attnum) AS schema) AS o;
+        JOIN pg_attribute AS a ON a.attrelid = this.target AND a.attname = k.name;
         RETURN format('UPDATE %s AS target SET %s FROM (%s) AS given WHERE %s', target, assignments, query, conditions);
     END IF;
 
     -- A trigger may fill them.
     IF missing IS NOT NULL AND NOT EXISTS (SELECT FROM pg_trigger AS t
-        WHERE t.tgrelid = this.target AND t.tgtype & 7 = 7 AND t.tgenabled <> 'D') -- BEFORE INSERT FOR EACH ROW
+        WHERE t.tgrelid = this.target AND t.tgtype & 7 = 7 AND t.tgenabled IN ('O', 'A')) -- BEFORE INSERT FOR EACH ROW
     THEN
         RAISE EXCEPTION 'transform of task "%" of migration "%" does not give columns that % needs: %',
             $2, $1, target, mongoferry.column_list(missing)
@@ -379,29 +328,3 @@ END
 $function$;
 COMMENT ON FUNCTION mongoferry.task_statement(text, text) IS
     'the statement that carries one chunk of a task over, whose bounds are its parameter $1: an INSERT, or an UPDATE where on_conflict is update and the columns are too few for new rows. To be planned and run with the task''s search_path (use_search_path())';
-
-CREATE FUNCTION mongoferry.column_list(columns name[]) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-    SELECT string_agg(quote_ident(c.name), ', ' ORDER BY c.number) FROM unnest($1) WITH ORDINALITY AS c (name, number)
-$function$;
-COMMENT ON FUNCTION mongoferry.column_list(name[]) IS 'names of columns, quoted where needed, with commas between. Part of the toolkit';
-
-CREATE FUNCTION mongoferry.equality_schema(target regclass, attribute smallint) RETURNS name
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-    SELECT n.nspname
-    FROM pg_index AS i
-    CROSS JOIN LATERAL unnest(i.indkey::smallint[], i.indclass::oid[]) WITH ORDINALITY AS k (attribute, class, number)
-    JOIN pg_opclass AS c ON c.oid = k.class
-    JOIN pg_amop AS o ON o.amopfamily = c.opcfamily AND o.amoplefttype = c.opcintype AND o.amoprighttype = c.opcintype
-        AND o.amopstrategy = 3 -- equality of a B-tree, the only kind of unique index
-    JOIN pg_operator AS op ON op.oid = o.amopopr
-    JOIN pg_namespace AS n ON n.oid = op.oprnamespace
-    WHERE i.indrelid = $1 AND i.indisunique AND k.attribute = $2 AND op.oprname = '='
-    ORDER BY i.indexrelid LIMIT 1
-$function$;
-COMMENT ON FUNCTION mongoferry.equality_schema(regclass, smallint) IS
-    'schema of the operator = by which a unique index of the table tells the column''s values apart. Part of the toolkit';

@@ -8,6 +8,7 @@ AS $function$
 DECLARE
     this mongoferry.task;
     statement text;
+    assignment text;
     kind "char";
     persistence "char";
     rights CONSTANT integer := 8; -- what pg_relation_is_updatable() calls INSERT; 4 is UPDATE
@@ -37,7 +38,8 @@ BEGIN
                     ELSE 'Name the table that the rows go to.' END;
     END IF;
     IF persistence = 't' THEN
-        RAISE EXCEPTION 'target of task "%" of migration "%" is a temporary table: %', $2, $1, mongoferry.table_name(this.target)
+        RAISE EXCEPTION 'target of task "%" of migration "%" is a temporary table: %', $2, $1,
+            (SELECT quote_ident(c.relname) FROM pg_class AS c WHERE c.oid = this.target)
             USING ERRCODE = 'wrong_object_type', DETAIL = 'The sessions that carry the rows over do not see it.',
                 HINT = 'Name a table that is not temporary.';
     END IF;
@@ -60,22 +62,23 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out to use the primary key.';
     END IF;
     IF this.changed_field !~ '^[^.]+(\.[^.]+)*$' THEN
-        RAISE EXCEPTION 'changed_field of task "%" of migration "%" is no path of a field: "%"', $2, $1, this.changed_field
+        RAISE EXCEPTION 'changed_field of task "%" of migration "%" is not the path of a field: "%"', $2, $1, this.changed_field
             USING ERRCODE = 'invalid_parameter_value', HINT = 'A path is names with dots between, such as "meta.updated".';
     END IF;
 
     PERFORM mongoferry.task_key($1, $2);
     statement := mongoferry.task_statement($1, $2);
-    -- Whether every value can be assigned to its column, the server itself knows best: it plans the INSERT of all of them,
-    -- for an UPDATE too.
+    -- Whether every value can be assigned to its column, the server itself knows best: it plans the statement. An UPDATE does
+    -- not assign the key, so there an INSERT of all is planned besides.
     IF statement LIKE 'UPDATE %' THEN
-        statement := format('INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE %s', mongoferry.table_name(this.target),
+        assignment := format('INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE %s', mongoferry.table_name(this.target),
             mongoferry.column_list(ARRAY(SELECT c.column_name FROM mongoferry.task_columns($1, $2) AS c ORDER BY c.position)),
             mongoferry.task_query($1, $2));
     END IF;
     BEGIN
         PERFORM mongoferry.use_search_path($1, $2);
         PERFORM FROM mongoferry.describe_query(statement);
+        PERFORM FROM mongoferry.describe_query(assignment); -- strict: nothing for NULL
         PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     EXCEPTION WHEN OTHERS THEN
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
@@ -191,10 +194,8 @@ DECLARE
 BEGIN
     PERFORM mongoferry.require_owner($1);
     -- not find_task(): the source or the target may be gone, and this be what mends it
+    PERFORM mongoferry.require_task($1, $2);
     SELECT t.* INTO this FROM mongoferry.task AS t WHERE t.migration = $1 AND t.task = $2 FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'task "%" of migration "%" does not exist', $2, $1 USING ERRCODE = 'undefined_object';
-    END IF;
     FOREACH setting IN ARRAY coalesce($13, '{}') LOOP
         IF setting IS NULL OR NOT setting = ANY (resettable) THEN
             RAISE EXCEPTION 'setting "%" of a task cannot be reset', setting
@@ -238,20 +239,6 @@ END
 $function$;
 COMMENT ON FUNCTION mongoferry.alter_task(text, text, regclass, regclass, text, text[], integer, text, text[], text, bigint, text, text[], text) IS
     'changes a task: what is left out or NULL stays as it is, settings named in reset go back to their defaults. search_path counts where a transform is given. The task is checked as by add_task(). It counts from the next chunk on';
-
-CREATE FUNCTION mongoferry.require_task(migration text, task text) RETURNS void
-    LANGUAGE plpgsql STABLE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-BEGIN
-    PERFORM mongoferry.require_migration($1);
-    IF NOT EXISTS (SELECT FROM mongoferry.task AS t WHERE t.migration = $1 AND t.task = $2) THEN
-        RAISE EXCEPTION 'task "%" of migration "%" does not exist', $2, $1 USING ERRCODE = 'undefined_object';
-    END IF;
-END
-$function$;
-COMMENT ON FUNCTION mongoferry.require_task(text, text) IS
-    'raises undefined_object unless the task exists and the current role may see it. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.drop_task(migration text, task text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
