@@ -105,7 +105,7 @@ def test_a_connection_lost_between_statements_goes_unnoticed(connection, proxy, 
     assert count(connection) == 1000
 
 
-@pytest.mark.parametrize("code, sqlstate", [(43, "HV000"), (237, "HV000"), (13, "42501"), (50, "57014"), (11601, "57014"),
+@pytest.mark.parametrize("code, sqlstate", [(43, "08006"), (237, "08006"), (13, "42501"), (50, "57014"), (11601, "57014"),
                                             (91, "08006"), (10107, "08006"), (1, "HV000"), (4711, "HV000")])
 def test_an_error_of_the_server_in_a_scan(connection, secantus, mongo, mongo_client, orders, make_table, code, sqlstate):
     make_table(secantus.uri, mongo.name, ", application_name 'to_fail'")

@@ -136,7 +136,7 @@ Error server_error(const ServerName &server, const std::string &command, const s
         detail += " (" + failure.code_name + ")";
     detail += " in command " + command + " on \"" + to_server_text(name_space) + "\"";
     if (failure.code == cursor_not_found || failure.code == cursor_killed)
-        return Error(ERRCODE_FDW_ERROR, "the cursor of a scan is gone on server " + described(server),
+        return Error(ERRCODE_CONNECTION_FAILURE, "the cursor of a scan is gone on server " + described(server),
                      detail + (failure.message.empty() ? "." : ": " + failure.message),
                      "A server gives up a cursor when nothing is fetched from it for a while (30 minutes, or 10 on "
                      "servers without sessions), or when it is killed or restarts. A smaller \"fetch_size\" makes the "
