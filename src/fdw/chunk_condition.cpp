@@ -2,6 +2,8 @@
 #include "fdw/chunk_condition.h"
 
 #include "bson/view.h"
+#include "pg/guard.h"
+#include "source/range.h"
 
 extern "C" {
 #include "access/sysattr.h"
@@ -48,6 +50,24 @@ Expr *chunk_bounds_of(Node *clause, Index relation) {
     return reinterpret_cast<Expr *>(bounds);
 }
 
+double count_documents(const source::Range &range) {
+    double count = 0;
+    if (range.kind == source::Range::Kind::positions && range.end >= 0)
+        return static_cast<double>(range.end - range.first);
+    if (range.kind == source::Range::Kind::list) {
+        bson::Iterator iterator(bson::view_of(range.ids));
+        while (iterator.next())
+            ++count;
+        return count;
+    }
+    if (range.kind == source::Range::Kind::raw) {
+        for (size_t position = 0; position < range.raw.size; ++count)
+            position += static_cast<size_t>(bson::load_int32(range.raw.data + position));
+        return count;
+    }
+    return default_chunk_documents;
+}
+
 } // namespace
 
 Expr *take_chunk_condition(RelOptInfo *relation, Oid table) {
@@ -79,23 +99,15 @@ double estimate_chunk_documents(const Expr *bounds) {
     const Const *constant = reinterpret_cast<const Const *>(bounds);
     if (constant->constisnull)
         return 1;
-    /* Documents that the chunk brings along can be counted. */
-    bytea *bytes = DatumGetByteaPP(constant->constvalue);
-    bson::Value value;
-    if (!bson::find({reinterpret_cast<const uint8_t *>(VARDATA_ANY(bytes)), VARSIZE_ANY_EXHDR(bytes)}, "documents",
-                    &value) ||
-        value.type != bson::Type::binary)
-        return default_chunk_documents;
-    const bson::Binary documents = bson::binary_of(value);
-    double count = 0;
-    for (size_t position = 0; position + 4 < documents.size;) {
-        const int32_t size = bson::load_int32(documents.data + position);
-        if (size <= 0)
-            break;
-        position += static_cast<size_t>(size);
-        ++count;
-    }
-    return clamp_row_est(count);
+    const bytea *bytes = DatumGetByteaPP(constant->constvalue);
+    const bson::View view{reinterpret_cast<const uint8_t *>(VARDATA_ANY(bytes)), VARSIZE_ANY_EXHDR(bytes)};
+    return clamp_row_est(pg_entry([&] {
+        try {
+            return count_documents(source::parse_range(view));
+        } catch (const Error &) {
+            return default_chunk_documents; /* the scan will say what is wrong with them */
+        }
+    }));
 }
 
 } // namespace mongoferry::fdw

@@ -102,6 +102,8 @@ void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid table_id)
 
     double documents = state->chunk_bounds ? estimate_chunk_documents(state->chunk_bounds)
                                            : estimate_documents(relation, state->table);
+    if (relation->tuples > 0) /* a chunk is no more than the whole */
+        documents = Min(documents, relation->tuples);
     relation->tuples =
         state->table->fields.unwind && relation->tuples <= 0 ? documents * default_unwound_elements : documents;
     set_baserel_size_estimates(root, relation);

@@ -334,14 +334,28 @@ def test_explain_of_bounds_that_are_none(numbers):
         explained(numbers, "SELECT 1 FROM numbers WHERE mongoferry.in_chunk(tableoid, 'junk')")
 
 
-def test_estimates(numbers):
-    given = literal(raw(*({"_id": i} for i in range(37))))
-    [line] = [
-        line
-        for line, in numbers.execute(f"EXPLAIN SELECT * FROM numbers WHERE mongoferry.in_chunk(tableoid, {given})")
-        if "Foreign Scan" in line
-    ]
-    assert "rows=37 " in line
+@pytest.mark.parametrize(
+    "chunk, expected",
+    [
+        (raw(*({"_id": i} for i in range(37))), 37),
+        (bounds(kind="list", ids=list(range(23))), 23),
+        (bounds(kind="list", ids=[]), 1),
+        (bounds(kind="positions", first=100, end=112), 12),
+        (bounds(kind="positions", first=100), 20000),
+        (bounds(kind="ids", min=1), 20000),
+    ],
+)
+def test_estimates(connection, live_server, write_dump, chunk, expected):
+    server = live_server
+    if b"positions" in chunk:
+        connection.execute(
+            f"CREATE SERVER dump FOREIGN DATA WRAPPER mongoferry OPTIONS (dump '{write_dump({'numbers': []})}')"
+        )
+        server = "dump"
+    connection.execute(f"CREATE FOREIGN TABLE numbers (_id int, n int) SERVER {server}")
+    plan = connection.execute(f"EXPLAIN SELECT * FROM numbers WHERE mongoferry.in_chunk(tableoid, {literal(chunk)})")
+    [line] = [line for line, in plan if "Foreign Scan" in line]
+    assert f"rows={expected} " in line
 
 
 def test_bounds_of_another_kind_of_source(connection, write_dump):
