@@ -11,9 +11,9 @@ namespace mongoferry::source {
 
 /* The chunks of a collection tile it: every document is in exactly one, also one that is inserted later. */
 struct Chunk {
-    bson::Document bounds;  /* a Range as render_range() writes it (range.h) */
-    int64_t documents = 0;  /* an estimate: there always is one, if only the chunk size */
-    int64_t bytes = -1;     /* of BSON, an estimate; -1 unknown */
+    bson::Document bounds; /* a Range as render_range() writes it (range.h) */
+    int64_t documents = 0; /* an estimate: there always is one, if only the chunk size */
+    int64_t bytes = -1;    /* of BSON, an estimate; -1 unknown */
 };
 
 } // namespace mongoferry::source
