@@ -29,6 +29,7 @@ static void find_parts(shm_toc *toc, CrewView *view) {
     view->job.migration = static_cast<const char *>(find(key_migration));
     view->job.options = static_cast<const char *>(find(key_options));
     view->job.retry_for = view->crew->retry_for;
+    view->job.ends_at_failure = view->crew->ends_at_failure;
     view->settings = find(key_settings);
 }
 
@@ -66,6 +67,7 @@ void create_crew(const Job &job, int size, CrewView *view) {
     crew->leader_pid = MyProcPid;
     crew->leader = MyProc;
     crew->retry_for = job.retry_for;
+    crew->ends_at_failure = job.ends_at_failure;
     crew->size = size;
     SpinLockInit(&crew->mutex);
     shm_toc_insert(toc, key_crew, crew);

@@ -25,6 +25,9 @@ struct Job {
     const char *migration; /* its name */
     const char *options;   /* JSON, as begin_run() completed it */
     int64 retry_for;       /* milliseconds that a failing step is tried again for */
+    /* A step that fails for good ends the run with its error, as an error ends a function. Else step_failed() is told
+     * of it, and the run goes on with what is left. */
+    bool ends_at_failure;
 };
 
 enum class WorkerState : uint8_t {
@@ -68,6 +71,7 @@ struct Crew {
     int leader_pid;
     PGPROC *leader;
     int64 retry_for;
+    bool ends_at_failure;
     int size; /* number of slots */
 
     slock_t mutex;
@@ -110,7 +114,7 @@ void copy_clipped(char *buffer, size_t size, const char *text);
 void show_steps(const char *migration, Crew *crew, Slot *slot);
 void stop_showing_steps();
 
-/* Before each step: none is noted. */
+/* No step is noted any more. */
 void forget_step();
 /* What work_step() noted: the task's name, whole, or NULL; the chunk's number, 0: none. */
 const char *noted_task();

@@ -77,6 +77,18 @@ bool is_transient(int sqlstate) {
     }
 }
 
+bool can_be_given_up(const Job &job, Retries *retries, const char *label) {
+    if (job.ends_at_failure || !noted_task())
+        return false;
+    char clipped[sizeof(retries->given_up)];
+    copy_clipped(clipped, sizeof(clipped), label);
+    if (strcmp(clipped, retries->given_up) == 0)
+        return false;
+    memset(retries, 0, sizeof(*retries));
+    memcpy(retries->given_up, clipped, sizeof(clipped));
+    return true;
+}
+
 long next_retry(Retries *retries, int sqlstate, int64 retry_for) {
     constexpr long first_delay = 250;
     constexpr long longest_delay = 10000;

@@ -26,7 +26,12 @@ void step_failed(const Job &job, const ErrorData *error);
 struct Retries {
     int count;
     TimestampTz first_failure;
+    char given_up[2 * NAMEDATALEN]; /* label of the step that step_failed() was told of last */
 };
+
+/* Whether the run can go on after this error, of the step with this label: step_failed() can be told of it, and did not
+ * forget that it was told so before (the same step would fail for ever). */
+bool can_be_given_up(const Job &job, Retries *retries, const char *label);
 
 /* Whether a step that failed with this error may succeed when it is simply done again: the source can't be reached or
  * has lost us (08: the network, a failover, a cursor killed), serialization failures and deadlocks (40001, 40P01), a

@@ -83,6 +83,7 @@ Leader *begin_lead(const char *job, const char *migration, int64 retry_for, int6
     leader->job.job = MemoryContextStrdup(context, job);
     leader->job.migration = MemoryContextStrdup(context, migration);
     leader->job.retry_for = retry_for;
+    leader->job.ends_at_failure = !may_commit;
     return leader;
 }
 

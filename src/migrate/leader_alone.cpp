@@ -83,12 +83,11 @@ ErrorData *do_steps_alone(Leader *leader) {
             pause_for(leader, delay);
             continue;
         }
-        if (!noted_task())
+        if (!can_be_given_up(leader->job, &retries, label))
             return error;
         log_error(psprintf("mongoferry gives %s up", label), error);
         step_failed(leader->job, error);
         commit_step(leader);
-        retries = {};
     }
 }
 

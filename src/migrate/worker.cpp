@@ -264,11 +264,10 @@ void report_failed_step(Worker *worker, ErrorData *error) {
             pause_for(worker, delay, false);
             continue;
         }
-        if (!noted_task())
+        if (!can_be_given_up(worker->view.job, &retries, label))
             fail(worker, error, psprintf("mongoferry can't go on with %s", label));
         log_error(psprintf("mongoferry gives %s up", label), error);
         report_failed_step(worker, error);
-        retries = {};
         wake_waiting(worker);
     }
 }

@@ -469,6 +469,14 @@ def test_an_error_in_step_failed(crew, call):
     assert call().wait().diag.message_primary == "cannot say"
 
 
+@pytest.mark.parametrize("workers_asked", [1, 0])
+def test_a_failure_that_step_failed_does_not_note(crew, call, workers_asked):
+    """The same step would fail for ever."""
+    crew.execute("UPDATE pg_proc SET prosrc = 'BEGIN END' WHERE proname = 'step_failed'")
+    plan(crew, "SELECT 1/0")
+    assert call(f"workers => {workers_asked}").wait().sqlstate == "22012"
+
+
 def test_an_unknown_outcome(crew, call):
     crew.execute("UPDATE pg_proc SET prosrc = $$BEGIN RETURN 'what'; END$$ WHERE proname = 'work_step'")
     assert 'mongoferry.work_step() returned "what"' in str(call().wait())
@@ -750,6 +758,18 @@ def test_run_workers_in_a_transaction_block(crew, connect, workers_asked):
         if workers_asked == 0:
             assert states(crew) == ["pending"] * 2, "it has not committed"
     assert states(crew) == ["done"] * 2
+
+
+@pytest.mark.parametrize("workers_asked", [2, 0])
+def test_a_step_that_fails_ends_run_workers(crew, call, workers_asked):
+    """An error of a function, as any other one; step_failed() is migrate's."""
+    plan(crew, "SELECT public.fail('22012', 'it is wrong', 'so wrong', 'do better')", *["SELECT pg_sleep(60)"] * 1)
+    error = call(sql=RUN_WORKERS.format(workers_asked)).wait()
+    assert (error.sqlstate, error.diag.message_primary, error.diag.message_detail, error.diag.message_hint) == (
+        "22012", "it is wrong", "so wrong", "do better")
+    assert states(crew) == ["pending"] * 2
+    plan(crew, "SELECT public.fail_at_first(2, '08006', 'not just now')")
+    assert call(sql=RUN_WORKERS.format(workers_asked)).wait() is None
 
 
 def test_run_workers_in_a_subtransaction_that_fails(crew, connect):
