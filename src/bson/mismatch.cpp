@@ -155,7 +155,9 @@ static const char *hint_of(Way way) {
                     errmsg("cannot convert BSON %s to %s for column \"%s\" of foreign table \"%s\"",
                            type_name(value.type), format_type_with_typemod(converter.type, converter.typmod),
                            conversion.column->field.column_name, conversion.source.relation_name),
-                    errdetail_internal("%s", detail.data), errhint("%s", hint_of(conversion.refusal.way))));
+                    errdetail_internal("%s", detail.data), errhint("%s", hint_of(conversion.refusal.way)),
+                    err_generic_string(PG_DIAG_TABLE_NAME, conversion.source.relation_name),
+                    err_generic_string(PG_DIAG_COLUMN_NAME, conversion.column->field.column_name)));
     pg_unreachable();
 }
 

@@ -17,10 +17,9 @@ extern "C" {
 
 namespace mongoferry::fdw {
 
-namespace {
+double expected_chunk_documents = default_chunk_documents;
 
-/* As many documents as a chunk has by default, where nothing is known. */
-constexpr double default_chunk_documents = 20000;
+namespace {
 
 bool is_in_chunk(Oid function) {
     if (function < FirstNormalObjectId)
@@ -65,7 +64,7 @@ double count_documents(const source::Range &range) {
             position += static_cast<size_t>(bson::load_int32(range.raw.data + position));
         return count;
     }
-    return default_chunk_documents;
+    return expected_chunk_documents;
 }
 
 } // namespace
@@ -95,7 +94,7 @@ Expr *take_chunk_condition(RelOptInfo *relation, Oid table) {
 
 double estimate_chunk_documents(const Expr *bounds) {
     if (!IsA(bounds, Const))
-        return default_chunk_documents;
+        return expected_chunk_documents;
     const Const *constant = reinterpret_cast<const Const *>(bounds);
     if (constant->constisnull)
         return 1;
@@ -105,7 +104,7 @@ double estimate_chunk_documents(const Expr *bounds) {
         try {
             return count_documents(source::parse_range(view));
         } catch (const Error &) {
-            return default_chunk_documents; /* the scan will say what is wrong with them */
+            return expected_chunk_documents; /* the scan will say what is wrong with them */
         }
     }));
 }

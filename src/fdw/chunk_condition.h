@@ -16,6 +16,11 @@ namespace mongoferry::fdw {
  * feature_not_supported (0A000) for more than one. */
 Expr *take_chunk_condition(RelOptInfo *relation, Oid table);
 
+/* How many documents the planner takes a chunk to have whose bounds it does not know. Whoever plans for other sizes
+ * sets it while that is planned. */
+constexpr double default_chunk_documents = 20000; /* as many as chunk_size has by default */
+extern double expected_chunk_documents;
+
 /* For the planner's row estimates. */
 double estimate_chunk_documents(const Expr *bounds);
 
