@@ -120,15 +120,19 @@ void leave_failure(Crew *crew, const ErrorData *error) {
     pfree(failure);
 }
 
+Trouble make_trouble(const char *label, const ErrorData *error) {
+    Trouble trouble;
+    copy_clipped(trouble.label, sizeof(trouble.label), label);
+    copy_clipped(trouble.message, sizeof(trouble.message), error->message);
+    copy_clipped(trouble.detail, sizeof(trouble.detail), error->detail);
+    return trouble;
+}
+
 void leave_trouble(Crew *crew, Slot *slot, const char *label, const ErrorData *error) {
-    char trouble[sizeof(slot->trouble)];
-    char trouble_at[sizeof(slot->trouble_at)];
-    copy_clipped(trouble_at, sizeof(trouble_at), label);
-    copy_clipped(trouble, sizeof(trouble), error->message);
+    const Trouble trouble = make_trouble(label, error);
     SpinLockAcquire(&crew->mutex);
     slot->troubles++;
-    memcpy(slot->trouble, trouble, sizeof(trouble));
-    memcpy(slot->trouble_at, trouble_at, sizeof(trouble_at));
+    memcpy(&slot->trouble, &trouble, sizeof(trouble));
     SpinLockRelease(&crew->mutex);
 }
 

@@ -38,16 +38,22 @@ enum class WorkerState : uint8_t {
     failed,   /* likewise, having left its error in Crew::failure */
 };
 
+/* A step that failed and is tried again. */
+struct Trouble {
+    char label[2 * NAMEDATALEN]; /* of the step */
+    char message[512];
+    char detail[512]; /* empty: none */
+};
+
 /* One worker. The texts are cut off where they are too long; they are for people. */
 struct Slot {
     WorkerState state;
     PGPROC *proc; /* its process, for its latch; NULL before it has one */
     int32 chunk;  /* what it is at; 0: no chunk */
     char task[2 * NAMEDATALEN];
-    uint32 troubles;                  /* how often a step failed and was to be tried again */
-    char trouble[512];                /* the last such error */
-    char trouble_at[2 * NAMEDATALEN]; /* the label of that step */
-    char last_words[512];             /* the error that ended the process */
+    uint32 troubles;      /* how often a step failed and was to be tried again */
+    Trouble trouble;      /* the last time */
+    char last_words[512]; /* the error that ended the process */
 };
 
 /* The error with which the first worker failed. */
@@ -103,6 +109,9 @@ void leave_trouble(Crew *crew, Slot *slot, const char *label, const ErrorData *e
 
 /* Notes the error that ends the slot's process. */
 void leave_last_words(Crew *crew, Slot *slot, const ErrorData *error);
+
+/* The texts of a Trouble. */
+Trouble make_trouble(const char *label, const ErrorData *error);
 
 /* Copies text, cut off between characters, into a buffer of size bytes. NULL: empty. */
 void copy_clipped(char *buffer, size_t size, const char *text);

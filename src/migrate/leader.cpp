@@ -23,8 +23,9 @@ static Leader *current; /* the innermost */
 static void dismiss_workers(Leader *leader) {
     if (!leader->view.segment)
         return;
-    HOLD_INTERRUPTS(); /* a second Ctrl-C must not leave workers behind */
-    leader->view.crew->stop = true;
+    HOLD_INTERRUPTS();     /* a second Ctrl-C must not leave workers behind */
+    if (leader->view.crew) /* else it was not finished */
+        leader->view.crew->stop = true;
     for (int i = 0; i < leader->launched; i++)
         if (leader->hands[i].handle)
             TerminateBackgroundWorker(leader->hands[i].handle);
@@ -124,18 +125,17 @@ void show_progress(Leader *leader, bool at_once) {
     }
     if (line)
         pfree(line);
-    leader->last_trouble[0] = '\0';
+    leader->last_trouble.message[0] = '\0';
     leader->next_progress = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), leader->progress_interval);
     commit_step(leader);
 }
 
-void show_trouble(Leader *leader, const char *label, const char *message) {
-    char clipped[sizeof(leader->last_trouble)];
-    copy_clipped(clipped, sizeof(clipped), message);
-    if (strcmp(clipped, leader->last_trouble) == 0)
+void show_trouble(Leader *leader, const Trouble &trouble) {
+    if (strcmp(trouble.message, leader->last_trouble.message) == 0)
         return;
-    memcpy(leader->last_trouble, clipped, sizeof(clipped));
-    ereport(NOTICE, (errmsg("%s failed for now and is tried again: %s", label, clipped)));
+    leader->last_trouble = trouble;
+    ereport(NOTICE, (errmsg("%s failed for now and is tried again: %s", trouble.label, trouble.message),
+                     trouble.detail[0] ? errdetail_internal("%s", trouble.detail) : 0));
 }
 
 /* ---- the workers ---- */
@@ -254,7 +254,7 @@ static int look_after_workers(Leader *leader) {
         const Slot slot = read_slot(leader->view.crew, i);
         if (slot.troubles != hand->troubles_told) {
             hand->troubles_told = slot.troubles;
-            show_trouble(leader, slot.trouble_at, slot.trouble);
+            show_trouble(leader, slot.trouble);
         }
         if (status == BGWH_STARTED)
             hand->pid = pid;
@@ -283,7 +283,6 @@ static int look_after_workers(Leader *leader) {
  * deadlock detector doesn't see the half of it. Raises 40P01 (deadlock_detected).
  */
 static void check_for_deadlock(Leader *leader) {
-    bool looked = false;
     for (int i = 0; i < leader->launched; i++) {
         const Hand *hand = &leader->hands[i];
         const PGPROC *proc = leader->view.crew->slots[i].proc;
@@ -292,7 +291,6 @@ static void check_for_deadlock(Leader *leader) {
         const uint32 wait = *const_cast<const volatile uint32 *>(&proc->wait_event_info);
         if ((wait & 0xFF000000U) != PG_WAIT_LOCK)
             continue;
-        looked = true;
         Oid types[] = {INT4OID, INT4OID};
         Datum values[] = {Int32GetDatum(hand->pid), Int32GetDatum(MyProcPid)};
         const int result =
@@ -309,8 +307,6 @@ static void check_for_deadlock(Leader *leader) {
                  errdetail("This session waits for its worker with PID %d, which waits for this session.", hand->pid),
                  errhint("Commit what this transaction has changed or locked before, or ask for 0 workers.")));
     }
-    if (looked)
-        commit_step(leader);
 }
 
 static ErrorData *wait_for_workers(Leader *leader) {
@@ -331,6 +327,7 @@ static ErrorData *wait_for_workers(Leader *leader) {
         const TimestampTz now = GetCurrentTimestamp();
         if (now >= next_look) {
             check_for_deadlock(leader);
+            commit_step(leader); /* no transaction of the leader gets old, whatever progress_interval is */
             next_look = TimestampTzPlusMilliseconds(now, look_for_deadlocks_every);
         }
         const long time = Min(time_to_progress(leader), TimestampDifferenceMilliseconds(now, next_look));

@@ -34,8 +34,8 @@ struct Leader {
     Job job;
     int64 progress_interval; /* milliseconds */
     TimestampTz next_progress;
-    char *last_progress; /* line that was printed last */
-    char last_trouble[512];
+    char *last_progress;  /* line that was printed last */
+    Trouble last_trouble; /* that was told last; its message is empty: none since the last line of progress */
 
     CrewView view; /* segment NULL: there is no crew */
     Hand *hands;   /* view.crew->size of them */
@@ -79,8 +79,8 @@ void show_progress(Leader *leader, bool at_once);
 /* Milliseconds until the next line is due. */
 long time_to_progress(const Leader *leader);
 
-/* Tells the user, as a NOTICE, that a step (its label) failed for now and is tried again; the same message not twice in
- * a row before the next line of progress. */
-void show_trouble(Leader *leader, const char *label, const char *message);
+/* Tells the user, as a NOTICE, that a step failed for now and is tried again; the same message not twice in a row
+ * before the next line of progress. */
+void show_trouble(Leader *leader, const Trouble &trouble);
 
 } // namespace mongoferry::migrate

@@ -79,7 +79,7 @@ ErrorData *do_steps_alone(Leader *leader) {
         const long delay = next_retry(&retries, error->sqlerrcode, leader->job.retry_for);
         if (delay >= 0) {
             log_error(psprintf("mongoferry tries %s again in %ld ms", label, delay), error);
-            show_trouble(leader, label, error->message);
+            show_trouble(leader, make_trouble(label, error));
             pause_for(leader, delay);
             continue;
         }

@@ -369,6 +369,15 @@ def test_many_settings(crew, call):
     assert states(crew) == ["done"]
 
 
+def test_settings_that_only_a_superuser_may_make(crew, call, ordinary_role):
+    """Made for the role by ALTER ROLE, they are handed over all the same; and they are no way to make others."""
+    crew.execute(f"ALTER ROLE {ordinary_role} SET log_min_duration_statement = '1 h'")
+    plan(crew, "SELECT public.fail('XX000', current_setting('log_min_duration_statement'))", "SET log_statement = 'all'")
+    assert call("workers => 1", user=ordinary_role).wait() is not None
+    assert crew.execute("SELECT failure[2], failure[3] FROM public.chunk ORDER BY chunk").fetchall() == [
+        ("XX000", "1h"), ("42501", 'permission denied to set parameter "log_statement"')]
+
+
 # --- what can be seen --------------------------------------------------------------------------------------------------
 
 
@@ -403,12 +412,12 @@ def test_activity(crew, call):
 
 def test_the_leader_holds_no_snapshot_and_no_old_transaction(crew, call):
     plan(crew, "SELECT pg_sleep(4)")
-    one = call("workers => 1, progress_interval => '200 ms'")
+    one = call("workers => 1, progress_interval => '1 hour'")
     wait_until(lambda: workers(crew) == 1)
-    time.sleep(1.5)
+    time.sleep(2.5)
     xmin, xid, age = crew.execute("SELECT backend_xmin, backend_xid, extract(epoch FROM clock_timestamp() - xact_start) "
                                   "FROM pg_stat_activity WHERE pid = %s", (one.pid,)).fetchone()
-    assert xmin is None and xid is None and age < 1
+    assert xmin is None and xid is None and age < 2
     assert one.wait() is None
 
 
@@ -734,6 +743,64 @@ def test_a_worker_that_cannot_connect(crew, call, ordinary_role):
     crew.execute(f"REVOKE SELECT ON pg_authid FROM {ordinary_role}; ALTER ROLE {ordinary_role} NOSUPERUSER LOGIN")
 
 
+# --- a source that fails ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def far_table(psql, proxy, mongo):
+    """A foreign table public.far of 1000 documents, a kilobyte each, behind a proxy; gives the proxy."""
+    mongo.orders.insert_many({"_id": i, "x": "y" * 1000} for i in range(1000))
+    between = proxy()
+    psql(f"""CREATE SERVER far FOREIGN DATA WRAPPER mongoferry OPTIONS
+                 (uri '{between.uri}', database '{mongo.name}', server_selection_timeout '1s');
+             CREATE USER MAPPING FOR PUBLIC SERVER far;
+             CREATE FOREIGN TABLE public.far (_id int, x text) SERVER far OPTIONS (collection 'orders', fetch_size '100');
+             CREATE TABLE public.near (_id int, x text)""")
+    return between
+
+
+COPY = "INSERT INTO public.near SELECT * FROM public.far"
+
+
+@pytest.mark.parametrize("workers_asked", [1, 0])
+def test_a_connection_that_is_cut_in_a_scan(crew, call, far_table, workers_asked):
+    plan(crew, COPY, None)
+    far_table.cut_after(300_000)
+    one = call(f"workers => {workers_asked}")
+    assert one.wait() is None
+    assert crew.execute("SELECT count(*) FROM public.near").fetchone() == (1000,)
+    trouble, = (notice for notice in one.notices if "tried again" in notice[1])
+    assert trouble[1].startswith('shop/orders #1 failed for now and is tried again: lost the connection to server "far"')
+    assert "Connection reset by peer" in trouble[2]
+
+
+def test_a_source_that_is_away_for_a_while(crew, call, far_table):
+    plan(crew, COPY, *[None] * 3)
+    far_table.refuse()
+    one = call("workers => 2")
+    wait_until(lambda: any('could not connect to server "far"' in message for message in one.messages()))
+    wait_until(lambda: states(crew) == ["pending", "done", "done", "done"])
+    far_table.accept()
+    assert one.wait() is None
+    assert crew.execute("SELECT count(*) FROM public.near").fetchone() == (1000,)
+
+
+@pytest.mark.parametrize("how, sqlstate", [("pg_cancel_backend", "57014"), ("pg_terminate_backend", "57P01")])
+def test_workers_that_wait_for_a_silent_source_end_at_once(crew, call, far_table, how, sqlstate):
+    plan(crew, COPY, COPY)
+    far_table.silence_after(300_000)
+    one = call("workers => 2")
+    wait_until(lambda: crew.execute("SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name LIKE "
+                                    "'mongoferry shop/orders #%' AND wait_event = 'Extension' AND datname = "
+                                    "current_database()").fetchone()[0])
+    time.sleep(0.5)
+    stopped_at = time.monotonic()
+    crew.execute(f"SELECT {how}(%s)", (one.pid,))
+    assert one.wait().sqlstate == sqlstate
+    assert time.monotonic() - stopped_at < 2
+    wait_until(lambda: workers(crew) == 0, 1)
+
+
 # --- run_workers --------------------------------------------------------------------------------------------------------
 
 RUN_WORKERS = "SELECT mongoferry.run_workers('validate', 'shop', '{{\"run\": 1}}', {})"
@@ -895,6 +962,17 @@ def test_a_server_that_is_stopped_while_it_runs(start_server):
     assert one.wait().sqlstate == "57P01"
     server.stop()
     assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("workers_asked", [1, 0])
+def test_memory_does_not_grow_with_the_steps(crew, call, workers_asked):
+    crew.execute("CREATE TABLE public.memory (chunk int GENERATED ALWAYS AS IDENTITY, used bigint)")
+    measure = "INSERT INTO public.memory (used) SELECT sum(used_bytes) FROM pg_backend_memory_contexts"
+    plan(crew, *([None] * 99 + [measure]) * 10)
+    assert call(f"workers => {workers_asked}, progress_interval => '20 ms'").wait() is None
+    used = [used for used, in crew.execute("SELECT used FROM public.memory ORDER BY chunk")]
+    assert len(used) == 10
+    assert used[-1] - used[2] < 50000, used
 
 
 def test_nothing_leaks(start_server):
