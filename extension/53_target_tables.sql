@@ -67,6 +67,22 @@ $function$;
 COMMENT ON FUNCTION mongoferry.equality_operator(regclass, smallint) IS
     'the operator by which a unique index of the table tells the column''s values apart, to be written between two values. Part of the toolkit';
 
+CREATE FUNCTION mongoferry.comparison_type(type oid, type_modifier integer) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+    WITH RECURSIVE base (type, modifier) AS (
+        SELECT $1, $2
+        UNION ALL
+        SELECT t.typbasetype, t.typtypmod FROM base AS b JOIN pg_type AS t ON t.oid = b.type WHERE t.typtype = 'd'
+    )
+    SELECT format_type(b.type,
+        CASE WHEN b.type IN ('varchar'::regtype, 'bpchar'::regtype, 'bit'::regtype, 'varbit'::regtype) THEN -1 ELSE b.modifier END)
+    FROM base AS b JOIN pg_type AS t ON t.oid = b.type WHERE t.typtype <> 'd'
+$function$;
+COMMENT ON FUNCTION mongoferry.comparison_type(oid, integer) IS
+    'the type that a value is cast to so that it equals what an assignment to a column of this type would store: rounded as numeric(5,2) does; but not cut to a length, which an assignment refuses to do. Part of the toolkit';
+
 CREATE FUNCTION mongoferry.is_remote(target regclass) RETURNS boolean
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp

@@ -294,10 +294,8 @@ BEGIN
         -- Rows of an earlier task get further columns. INSERT … ON CONFLICT cannot do this: NOT NULL comes before the conflict.
         SELECT string_agg(format('%1$I = given.%1$I', f.name), ', ' ORDER BY f.number) INTO assignments
         FROM unnest(filled) WITH ORDINALITY AS f (name, number) WHERE NOT f.name = ANY (key);
-        -- The operator is that of the type's default way to compare, whatever the search_path; without a type modifier
-        -- the cast neither cuts nor rounds.
         SELECT string_agg(format('target.%1$I %2$s given.%1$I::%3$s', a.attname, mongoferry.equality_operator(this.target, a.attnum),
-            format_type(a.atttypid, -1)), ' AND ' ORDER BY k.number) INTO conditions
+            mongoferry.comparison_type(a.atttypid, a.atttypmod)), ' AND ' ORDER BY k.number) INTO conditions
         FROM unnest(key) WITH ORDINALITY AS k (name, number)
         JOIN pg_attribute AS a ON a.attrelid = this.target AND a.attname = k.name;
         RETURN format('UPDATE %s AS target SET %s FROM (%s) AS given WHERE %s', target, assignments, query, conditions);
