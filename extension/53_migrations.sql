@@ -73,12 +73,18 @@ $function$;
 COMMENT ON FUNCTION mongoferry.require_task(text, text) IS
     'raises undefined_object unless the task exists and the current role may see it. Part of the toolkit';
 
+CREATE FUNCTION mongoferry.exclude_runs(migration text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mongoferry_exclude_runs';
+COMMENT ON FUNCTION mongoferry.exclude_runs(text) IS
+    'raises object_in_use while migrate, validate or recheck runs on the migration; else keeps them away until the end of the transaction. Part of the toolkit';
+
 CREATE FUNCTION mongoferry.drop_migration(name text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
     PERFORM mongoferry.require_migration(drop_migration.name);
+    PERFORM mongoferry.exclude_runs(drop_migration.name);
     DELETE FROM mongoferry.migration AS m WHERE m.migration = drop_migration.name;
 END
 $function$;

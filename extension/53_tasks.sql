@@ -246,6 +246,7 @@ CREATE FUNCTION mongoferry.drop_task(migration text, task text) RETURNS void
 AS $function$
 BEGIN
     PERFORM mongoferry.require_task($1, $2);
+    PERFORM mongoferry.exclude_runs($1);
     DELETE FROM mongoferry.task AS t WHERE t.migration = $1 AND t.task = $2;
 END
 $function$;
@@ -258,7 +259,7 @@ CREATE FUNCTION mongoferry.reset_task(migration text, task text) RETURNS void
 AS $function$
 BEGIN
     PERFORM mongoferry.require_task($1, $2);
-    -- the task first, so that no session splits it meanwhile
+    PERFORM mongoferry.exclude_runs($1);
     UPDATE mongoferry.task AS t SET state = DEFAULT, documents_total = DEFAULT, bytes_total = DEFAULT,
         documents_mended = DEFAULT, rows_mended = DEFAULT, failure_sqlstate = DEFAULT, failure = DEFAULT,
         started_at = DEFAULT, finished_at = DEFAULT

@@ -13,13 +13,13 @@ CREATE TABLE mongoferry.mismatches (
     changed boolean NOT NULL DEFAULT false,
     chunk integer,
     raw bytea,
-    found_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    FOREIGN KEY (migration, task) REFERENCES mongoferry.task ON DELETE CASCADE
+    found_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 CREATE INDEX mismatches_by_chunk ON mongoferry.mismatches (migration, task, chunk);
 COMMENT ON TABLE mongoferry.mismatches IS
     'the differences that the last validate() found, less those that recheck() found gone; at most 1000 rows of a chunk, while the results count them all';
 COMMENT ON COLUMN mongoferry.mismatches.id IS 'number of the line';
+COMMENT ON SEQUENCE mongoferry.mismatches_id_seq IS 'numbers the lines of mismatches';
 COMMENT ON COLUMN mongoferry.mismatches.migration IS 'migration of the task';
 COMMENT ON COLUMN mongoferry.mismatches.task IS 'task whose rows were compared';
 COMMENT ON COLUMN mongoferry.mismatches.kind IS 'missing (the transform gives a row that the target does not have), extra (the target has a row that no task gives) or different (a column has another value)';
@@ -48,8 +48,7 @@ CREATE TABLE mongoferry.validation_part (
     different bigint,
     changed bigint,
     extra bigint,
-    PRIMARY KEY (run, part),
-    FOREIGN KEY (migration, task) REFERENCES mongoferry.task ON DELETE CASCADE
+    PRIMARY KEY (run, part)
 );
 COMMENT ON TABLE mongoferry.validation_part IS 'the work of the last validate() or recheck(), part by part';
 COMMENT ON COLUMN mongoferry.validation_part.run IS 'which run';
@@ -69,7 +68,7 @@ COMMENT ON COLUMN mongoferry.validation_part.extra IS 'phase 2: rows of the targ
 
 CREATE TABLE mongoferry.validation_result (
     run bigint NOT NULL,
-    migration text NOT NULL REFERENCES mongoferry.migration ON DELETE CASCADE,
+    migration text NOT NULL,
     number integer NOT NULL,
     task text NOT NULL,
     "check" text NOT NULL,
@@ -102,6 +101,11 @@ COMMENT ON COLUMN mongoferry.validation_key.run IS 'which run';
 COMMENT ON COLUMN mongoferry.validation_key.migration IS 'migration';
 COMMENT ON COLUMN mongoferry.validation_key.target IS 'table';
 COMMENT ON COLUMN mongoferry.validation_key.key IS 'key columns as a JSON array; the whole row where the target has no key';
+
+CREATE TRIGGER delete_validation BEFORE DELETE ON mongoferry.migration
+    FOR EACH ROW EXECUTE FUNCTION mongoferry.delete_belongings('validation_result', 'validation_key');
+CREATE TRIGGER delete_validation BEFORE DELETE ON mongoferry.task
+    FOR EACH ROW EXECUTE FUNCTION mongoferry.delete_belongings('mismatches', 'validation_part');
 
 GRANT SELECT, INSERT, UPDATE, DELETE
     ON mongoferry.mismatches, mongoferry.validation_part, mongoferry.validation_result, mongoferry.validation_key TO PUBLIC;

@@ -480,6 +480,52 @@ def test_each_role_has_migrations_of_its_own(schema, connect, ordinary_role):
     schema.execute("SELECT mongoferry.drop_migration('mine')")
 
 
+def test_what_belongs_to_a_task_goes_with_it(schema, connect, ordinary_role):
+    role = connect(user=ordinary_role)
+    role.execute("CREATE TABLE p (id int PRIMARY KEY)")
+    for connection, migration in ((schema, "m"), (role, "mine"), (role, "mine too")):
+        if connection is role:
+            connection.execute("SELECT mongoferry.create_migration(%s)", [migration])
+        for task in ("a", "b"):
+            add_task(connection, task, "p", "SELECT id FROM source", migration=migration)
+            connection.execute(
+                "INSERT INTO mongoferry.chunk (migration, task, chunk, bounds, documents_estimated) VALUES (%s, %s, 1, '', 0)",
+                [migration, task])
+            connection.execute(
+                "INSERT INTO mongoferry.errors (migration, task, raw, sqlstate, message) VALUES (%s, %s, '', '22000', 'x')",
+                [migration, task])
+        connection.execute("INSERT INTO mongoferry.run (migration, job) VALUES (%s, 'migrate')", [migration])
+
+    def left(table, columns="migration, task"):
+        return sorted(schema.execute(f"SELECT {columns} FROM mongoferry.{table}").fetchall())
+
+    role.execute("SELECT mongoferry.reset_task('mine', 'b')")
+    others = [("m", "a"), ("m", "b"), ("mine too", "a"), ("mine too", "b")]
+    assert left("chunk") == left("errors") == sorted([*others, ("mine", "a")])
+    role.execute("SELECT mongoferry.drop_task('mine', 'a')")
+    assert left("chunk") == left("errors") == others
+    assert left("task") == sorted([*others, ("mine", "b")])
+    role.execute("DELETE FROM mongoferry.migration WHERE migration = 'mine'")  # by hand it is the same
+    role.execute("SELECT mongoferry.drop_migration('mine too')")
+    assert left("task") == left("chunk") == left("errors") == [("m", "a"), ("m", "b")]
+    assert left("run", "migration") == [("m",)]
+
+
+@pytest.mark.parametrize("call", ["drop_migration('m')", "drop_task('m', 't')", "reset_task('m', 't')"])
+def test_nothing_is_taken_from_under_a_run(schema, connect, call):
+    schema.execute("CREATE TABLE p (id int PRIMARY KEY)")
+    add_task(schema, "t", "p", "SELECT id FROM source")
+    other = connect()
+    with other.transaction():
+        other.execute("SELECT mongoferry.exclude_runs('m')")  # takes the locks that a run holds
+        other.execute("SELECT mongoferry.exclude_runs('m')")
+        with pytest.raises(errors.ObjectInUse, match='migration "m" is already being run'):
+            schema.execute(f"SELECT mongoferry.{call}")
+        schema.execute("SELECT mongoferry.exclude_runs('another')")
+        schema.execute("SELECT mongoferry.alter_task('m', 't', chunk_size => 7)")  # counts from the next chunk on
+    schema.execute(f"SELECT mongoferry.{call}")
+
+
 def test_who_looks_at_a_task_does_not_run_its_code(schema, connect, ordinary_role):
     """A function that the planner evaluates is the owner's code: a superuser who asks for the statement must not run it."""
     role = connect(user=ordinary_role)
