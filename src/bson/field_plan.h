@@ -62,6 +62,12 @@ bool next_row(FieldPlan *plan, Datum *values, bool *nulls);
  * first _id per column. Called at the end of the scan; resets the counters. */
 void report_mismatches(FieldPlan *plan);
 
+/* For a statement that is run over many small parts: from hold_mismatches() on all plans' reports are added up, in
+ * context, until they are told in one WARNING for each foreign table, or forgotten. Context must not go before that. */
+void hold_mismatches(MemoryContext context);
+void tell_held_mismatches();
+void forget_held_mismatches();
+
 /* Splits and checks a path as options accept it: no empty text, no empty component at its ends … Returns NULL if
  * it is fine, else what is wrong, in words for errdetail. */
 const char *check_path(const char *path);

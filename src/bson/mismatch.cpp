@@ -196,41 +196,123 @@ void raise_corrupt_document(const Conversion &conversion, const uint8_t *at, con
     pg_unreachable();
 }
 
-void warn_of_misfits(const Conversion &conversion, Column *columns, int column_count) {
+namespace {
+
+/* What is told of a column. Everything is in the server's encoding. */
+struct Misfits {
+    const char *relation_name;
+    const char *column_name;
+    const char *type_name;
+    int64_t count;
+    const char *first_id;
+};
+
+/* The columns of one relation after another, where they are not told at once. */
+struct HeldMisfits {
+    MemoryContext context;
+    Misfits *columns;
+    int count;
+    int capacity;
+};
+HeldMisfits *held = nullptr;
+
+} // namespace
+
+static void warn(const Misfits *columns, int count) {
     int64_t values = 0;
-    int affected = 0;
     StringInfoData detail;
-    for (int index = 0; index < column_count; ++index) {
-        Column *column = &columns[index];
-        if (column->misfits == 0)
-            continue;
-        if (affected++ == 0)
-            initStringInfo(&detail);
-        else
+    initStringInfo(&detail);
+    for (const Misfits *column = columns; column < columns + count; ++column) {
+        if (column > columns)
             appendStringInfoChar(&detail, '\n');
-        values += column->misfits;
+        values += column->count;
         appendStringInfo(&detail,
                          ngettext("\"%s\" (%s): " INT64_FORMAT " value, in document %s",
                                   "\"%s\" (%s): " INT64_FORMAT " values, first in document %s",
-                                  static_cast<unsigned long>(column->misfits)),
-                         column->field.column_name, format_type_with_typemod(column->field.type, column->field.typmod),
-                         column->misfits, column->first_id);
-        column->misfits = 0;
-        pfree(column->first_id);
-        column->first_id = nullptr;
+                                  static_cast<unsigned long>(column->count)),
+                         column->column_name, column->type_name, column->count, column->first_id);
     }
-    if (affected == 0)
-        return;
-
     char of_columns[40];
-    snprintf(of_columns, sizeof of_columns, ngettext("%d column", "%d columns", static_cast<unsigned long>(affected)),
-             affected);
+    snprintf(of_columns, sizeof of_columns, ngettext("%d column", "%d columns", static_cast<unsigned long>(count)),
+             count);
     ereport(
         WARNING,
         (errmsg_plural(INT64_FORMAT " value of %s of foreign table \"%s\" was read as NULL because it does not fit",
                        INT64_FORMAT " values of %s of foreign table \"%s\" were read as NULL because they do not fit",
-                       static_cast<unsigned long>(values), values, of_columns, conversion.source.relation_name),
+                       static_cast<unsigned long>(values), values, of_columns, columns->relation_name),
          errdetail_internal("%s", detail.data)));
+}
+
+static void hold(const Misfits &misfits) {
+    for (Misfits *known = held->columns; known < held->columns + held->count; ++known) {
+        if (strcmp(known->relation_name, misfits.relation_name) == 0 &&
+            strcmp(known->column_name, misfits.column_name) == 0) {
+            known->count += misfits.count;
+            return;
+        }
+    }
+    MemoryContext previous = MemoryContextSwitchTo(held->context);
+    if (held->count == held->capacity) {
+        const int capacity = held->capacity * 2;
+        held->columns =
+            static_cast<Misfits *>(repalloc(held->columns, static_cast<size_t>(capacity) * sizeof(Misfits)));
+        held->capacity = capacity;
+    }
+    held->columns[held->count++] = {pstrdup(misfits.relation_name), pstrdup(misfits.column_name),
+                                    pstrdup(misfits.type_name), misfits.count, pstrdup(misfits.first_id)};
+    MemoryContextSwitchTo(previous);
+}
+
+void warn_of_misfits(const Conversion &conversion, Column *columns, int column_count) {
+    Misfits *found = nullptr;
+    int count = 0;
+    for (Column *column = columns; column < columns + column_count; ++column) {
+        if (column->misfits == 0)
+            continue;
+        if (!found)
+            found = static_cast<Misfits *>(palloc(sizeof(Misfits) * static_cast<size_t>(column_count)));
+        found[count++] = {conversion.source.relation_name, column->field.column_name,
+                          format_type_with_typemod(column->field.type, column->field.typmod), column->misfits,
+                          column->first_id};
+    }
+    if (count == 0)
+        return;
+    if (held)
+        for (const Misfits *misfits = found; misfits < found + count; ++misfits)
+            hold(*misfits);
+    else
+        warn(found, count);
+    for (Column *column = columns; column < columns + column_count; ++column) {
+        if (column->misfits > 0)
+            pfree(column->first_id);
+        column->misfits = 0;
+        column->first_id = nullptr;
+    }
+    pfree(found);
+}
+
+void hold_mismatches(MemoryContext context) {
+    HeldMisfits *holder = static_cast<HeldMisfits *>(MemoryContextAllocZero(context, sizeof(HeldMisfits)));
+    holder->context = context;
+    holder->capacity = 8;
+    holder->columns = static_cast<Misfits *>(MemoryContextAlloc(context, sizeof(Misfits) * 8));
+    held = holder;
+}
+
+void tell_held_mismatches() {
+    const HeldMisfits *holder = held;
+    held = nullptr;
+    /* Those of one relation stand together, unless a statement reads several foreign tables in turns. */
+    for (int first = 0, end; first < holder->count; first = end) {
+        for (end = first + 1; end < holder->count; ++end)
+            if (strcmp(holder->columns[first].relation_name, holder->columns[end].relation_name) != 0)
+                break;
+        warn(holder->columns + first, end - first);
+    }
+}
+
+void forget_held_mismatches() {
+    held = nullptr;
 }
 
 } // namespace mongoferry::bson

@@ -67,7 +67,7 @@ void settle_refusal(const Converter &converter, Conversion &conversion, const Va
 /* The document's bytes are wrong at that place. */
 [[noreturn]] void raise_corrupt_document(const Conversion &conversion, const uint8_t *at, const char *error);
 
-/* See report_mismatches() in field_plan.h. Resets the counts. */
+/* See report_mismatches() and hold_mismatches() in field_plan.h. Resets the counts. */
 void warn_of_misfits(const Conversion &conversion, Column *columns, int column_count);
 
 } // namespace mongoferry::bson

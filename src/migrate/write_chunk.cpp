@@ -255,14 +255,19 @@ void write_chunk(Chunk *chunk) {
     }
     /* In a subtransaction, so that all of it can be taken back, and the tries' subtransactions have none of the
      * caller's to roll back when an error leaves us. */
+    bson::hold_mismatches(context);
     ErrorData *raised = in_subtransaction([chunk] {
         chunk->totals.stopped = !isolate(chunk);
         return !chunk->totals.stopped;
     });
     if (raised)
         ReThrowError(raised);
-    if (chunk->totals.stopped)
+    if (chunk->totals.stopped) {
         chunk->totals.rows_written = 0;
+        bson::forget_held_mismatches();
+    } else {
+        bson::tell_held_mismatches();
+    }
 }
 
 /* Marks that a call is running until the current memory context goes, in whatever way. */
@@ -273,6 +278,7 @@ void mark_running() {
     at_end->func = [](void *) {
         is_running = false;
         forget_expected_documents();
+        bson::forget_held_mismatches();
     };
     MemoryContextRegisterResetCallback(CurrentMemoryContext, at_end);
     is_running = true;

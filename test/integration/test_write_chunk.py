@@ -342,3 +342,408 @@ def test_what_is_refused_and_what_is_written(source, cause, server_log):
     assert totals["bytes"] == sum(len(bson.encode(document)) for document in documents)
     log = server_log()
     assert "WARNING" not in log and "ERROR" not in log, log
+
+
+@pytest.fixture
+def file_source(connection, write_dump):
+    """Makes a Source over a file with these documents."""
+
+    def make(documents):
+        folder = write_dump({"documents": documents})
+
+        def create_table():
+            connection.execute(f"CREATE SERVER dump FOREIGN DATA WRAPPER mongoferry OPTIONS (dump '{folder}')")
+            connection.execute(
+                f"CREATE FOREIGN TABLE source_table ({COLUMNS}) SERVER dump OPTIONS (collection 'documents')"
+            )
+
+        return Source(connection, None, create_table)
+
+    return make
+
+
+COUNT = 100_000
+FEW = set(random.Random(4).sample(range(COUNT), 2000))
+
+
+@pytest.mark.parametrize(
+    "cause, bad_fields, constraint",
+    [
+        ("conversion", {"n": "many"}, ""),
+        ("NOT NULL", {"n": None}, "NOT NULL"),
+        ("foreign key", {"n": 2}, "REFERENCES parent"),
+    ],
+)
+def test_two_thousand_refused_of_a_hundred_thousand_cost_little(file_source, cause, bad_fields, constraint):
+    filler = {"filler": "x" * 200}
+    source = file_source([document | filler for document in numbered(COUNT, FEW, bad_fields)])
+    source.connection.execute("CREATE TABLE parent (id int PRIMARY KEY); INSERT INTO parent VALUES (1)")
+
+    def measure(condition):
+        source.connection.execute("DROP TABLE IF EXISTS target")
+        source.connection.execute(f"CREATE TABLE target (id int PRIMARY KEY, n int {constraint})")
+        statement = source.statement(f"SELECT _id AS id, n FROM source {condition}")
+        start = time.monotonic()
+        refused = source.write(statement)
+        return time.monotonic() - start, refused
+
+    clean = {
+        "conversion": "WHERE document ->> 'n' <> 'many'",
+        "NOT NULL": "WHERE n IS NOT NULL",
+        "foreign key": "WHERE n = 1",
+    }[cause]
+    if cause == "conversion":
+        source.connection.execute("ALTER FOREIGN TABLE source_table OPTIONS (on_mismatch 'null')")
+        clean = ""
+    clean_time = min(measure(clean)[0] for _ in range(2))
+    assert len(source.target()) == (COUNT if cause == "conversion" else COUNT - len(FEW))
+    if cause == "conversion":
+        source.connection.execute("ALTER FOREIGN TABLE source_table OPTIONS (DROP on_mismatch)")
+    time_taken, refused = measure("")
+    assert refused.keys() == FEW
+    assert source.target() == sorted(set(range(COUNT)) - FEW)
+    print(f"{cause}: clean {clean_time:.2f} s, 2000 refused {time_taken:.2f} s, {time_taken / clean_time:.1f} times")
+    assert time_taken < 10 * clean_time
+
+
+def test_values_read_as_null_are_told_once(source):
+    """However many tries it takes, one WARNING counts them; and none counts what was not written."""
+    source.connection.execute("ALTER FOREIGN TABLE source_table ALTER COLUMN n OPTIONS (ADD on_mismatch 'null')")
+    source.connection.execute("ALTER FOREIGN TABLE source_table ALTER COLUMN ref OPTIONS (ADD on_mismatch 'null')")
+    documents = numbered(300, BAD, {"name": None})
+    for document in documents[20::10]:
+        document["n"] = "many"
+    documents[299]["ref"] = "none"
+    source.collection.insert_many(documents)
+    source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int, ref int, name text NOT NULL)")
+    notices = []
+    source.connection.add_notice_handler(lambda notice: notices.append((notice.message_primary, notice.message_detail)))
+    statement = source.statement("SELECT _id, n, ref, name FROM source", "id, n, ref, name")
+    assert source.write(statement).keys() == BAD
+    affected = len(set(range(20, 300, 10)) - BAD)
+    assert notices == [
+        (
+            f'{affected + 1} values of 2 columns of foreign table "source_table" were read as NULL because they do not fit',
+            f'"n" (integer): {affected} values, first in document {{"_id": 20}}\n'
+            '"ref" (integer): 1 value, in document {"_id": 299}',
+        )
+    ]
+    notices.clear()
+    source.connection.execute("TRUNCATE target")
+    source.write(statement, max_refused=3)
+    assert notices == []
+    source.collection.delete_many({"_id": {"$in": list(BAD)}})
+    source.write(statement)
+    assert [message.split()[0] for message, _ in notices] == [str(affected + 1)]
+
+
+def test_max_refused(source):
+    source.collection.insert_many(numbered(300, BAD, {"n": None}))
+    source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL)")
+    first = sorted(BAD)
+    for maximum in [0, 1, 3, len(BAD) - 1]:
+        refused = source.write(max_refused=maximum)
+        assert list(refused) == first[: maximum + 1]
+        assert source.target() == []
+        totals = source.totals()
+        assert (totals["rows_written"], totals["refused"], totals["stopped"]) == (0, maximum + 1, True)
+    assert source.write(max_refused=len(BAD)).keys() == BAD
+    assert source.totals() == source.totals() | {"refused": len(BAD), "stopped": False, "rows_written": 300 - len(BAD)}
+    assert set(source.target()) == set(range(300)) - BAD
+    with pytest.raises(errors.InvalidParameterValue, match="max_refused must not be negative"):
+        source.write(max_refused=-1)
+
+
+def test_of_documents_that_conflict_the_first_is_written(source):
+    documents = numbered(500)
+    for document in documents:
+        document["n"] = document["_id"] % 100
+    source.collection.insert_many(documents)
+    source.connection.execute("CREATE TABLE target (id int, n int PRIMARY KEY)")
+    refused = source.write()
+    assert source.target() == list(range(100))
+    assert refused.keys() == set(range(100, 500))
+    assert {row["constraint_name"] for row in refused.values()} == {"target_pkey"}
+
+
+@pytest.mark.parametrize(
+    "tail, expected",
+    [
+        ("ON CONFLICT (n) DO NOTHING", {n: n for n in range(100)}),
+        ("ON CONFLICT (n) DO UPDATE SET id = excluded.id", {n: 400 + n for n in range(100)}),
+    ],
+)
+def test_on_conflict(source, tail, expected):
+    """DO UPDATE may not touch a row twice in a statement, but it may in a run document by document."""
+    documents = numbered(500)
+    for document in documents:
+        document["n"] = document["_id"] % 100
+    for number in BAD:
+        documents[number]["name"] = None
+    source.collection.insert_many(documents)
+    source.connection.execute("CREATE TABLE target (id int, n int PRIMARY KEY, name text NOT NULL)")
+    refused = source.write(source.statement("SELECT _id, n, name FROM source", "id, n, name", tail))
+    assert refused.keys() == BAD
+    expected = dict(expected)
+    for number in BAD:
+        if expected.get(number % 100) == number:
+            expected[number % 100] = number + 100
+    assert dict(source.target("n, id")) == expected
+
+
+def test_a_document_is_refused_with_all_its_rows(connection, mongo, live_server):
+    """Of a table with unwind, one bad element refuses the document."""
+    mongo.documents.insert_many(
+        [{"_id": i, "items": [{"q": j if (i % 10, j) != (3, 2) else "two"} for j in range(5)]} for i in range(100)]
+    )
+    source = Source(
+        connection,
+        mongo.documents,
+        lambda: connection.execute(
+            "CREATE FOREIGN TABLE source_table (_id int, position int OPTIONS (field '$$INDEX'), n int OPTIONS (field 'items.q')) "
+            f"SERVER {live_server} OPTIONS (collection 'documents', unwind 'items')"
+        ),
+    )
+    connection.execute("CREATE TABLE target (id int, n int)")
+    refused = source.write()
+    assert refused.keys() == {i for i in range(100) if i % 10 == 3}
+    assert source.target() == sorted(i for i in range(100) if i % 10 != 3 for _ in range(5))
+    assert source.totals()["documents"] == 100
+    assert source.totals()["rows_written"] == 450
+
+
+def test_an_update_pass(source):
+    source.collection.insert_many(numbered(200, BAD, {"n": None}))
+    source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL)")
+    source.connection.execute("INSERT INTO target SELECT i, 0 FROM generate_series(0, 199) i")
+    bound = source.statement().removeprefix("INSERT INTO target (id, n) ")
+    refused = source.write(f"UPDATE target SET n = s.n FROM ({bound}) s WHERE s.id = target.id")
+    assert refused.keys() == BAD
+    assert dict(source.target("id, n")) == {i: 0 if i in BAD else 1 for i in range(200)}
+    assert source.totals()["rows_written"] == 200 - len(BAD)
+
+
+def test_only_the_documents_of_the_chunk(source):
+    source.collection.insert_many(numbered(200, BAD, {"n": None}))
+    source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL)")
+    chunks = [bson.encode({"kind": "ids"} | members) for members in ({"max": 50}, {"min": 50, "max": 150}, {"min": 150})]
+    refused = [source.write(bounds=chunk).keys() for chunk in chunks]
+    assert refused == [{0, 7, 8, 9, 40}, {77}, {150, 199}]
+    assert set(source.target()) == set(range(200)) - BAD
+    given = bson.encode({"kind": "raw", "documents": b"".join(map(bson.encode, [{"_id": 0, "n": 3}, {"_id": 7}]))})
+    assert source.write(bounds=given).keys() == {7}
+    excepted = bson.encode({"kind": "ids", "max": 50, "except": [n for n in range(50) if n not in (8, 9)]})
+    assert source.write(bounds=excepted).keys() == {8, 9}
+
+
+def test_it_does_not_read_the_source_again_for_every_part(source, mongo_client):
+    source.collection.insert_many(numbered(300, BAD, {"n": None}))
+    source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL)")
+    before = mongo_client.admin.command("serverStatus")["opcounters"]["query"]
+    assert source.write().keys() == BAD
+    assert mongo_client.admin.command("serverStatus")["opcounters"]["query"] - before <= 4
+
+
+# SQL that makes the statement fail whatever the documents, the transform, and the error.
+ENVIRONMENT = {
+    "an undefined function in PL/pgSQL": (
+        "CREATE FUNCTION later(n int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN missing(n); END $$",
+        "SELECT _id, later(n) FROM source",
+        errors.UndefinedFunction,
+    ),
+    "planning": ("", "SELECT _id, 1 / 0 FROM source", errors.DivisionByZero),
+    "before the first document": (
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'never'; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON target EXECUTE FUNCTION refuse()",
+        "SELECT _id, n FROM source",
+        errors.RaiseException,
+    ),
+    "a lock that another holds": (
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'locked' USING ERRCODE = 'lock_not_available'; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON target FOR EACH ROW WHEN (NEW.id = 11) EXECUTE FUNCTION refuse()",
+        "SELECT _id, n FROM source",
+        errors.LockNotAvailable,
+    ),
+    "read only": ("SET default_transaction_read_only = on", "SELECT _id, n FROM source", errors.ReadOnlySqlTransaction),
+    "no such source": ("", "SELECT _id, nothing FROM source", errors.UndefinedColumn),
+}
+
+
+@pytest.mark.parametrize("cause", ENVIRONMENT)
+def test_errors_that_are_not_of_the_data_are_raised(source, cause):
+    setup, transform, error = ENVIRONMENT[cause]
+    source.collection.insert_many(numbered(20, {3}, {"n": None}))
+    source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL)")
+    source.connection.execute(setup)
+    with pytest.raises(error):
+        source.write(source.statement(transform))
+    source.connection.execute("SET default_transaction_read_only = off")
+    assert source.target() == []
+    assert source.totals()["rows_written"] == 0
+    # and the session goes on
+    source.connection.execute("DROP TRIGGER IF EXISTS refuse ON target")
+    assert source.write().keys() == {3}
+
+
+def test_what_is_raised_can_be_handled_by_the_caller(source):
+    """The subtransactions of a call that fails are gone when its caller handles the error."""
+    source.collection.insert_many(numbered(50, {3}, {"n": None}))
+    source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL)")
+    source.connection.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'locked' USING ERRCODE = 'lock_not_available'; END $$"
+    )
+    source.connection.execute(
+        "CREATE TRIGGER refuse AFTER INSERT ON target FOR EACH ROW WHEN (NEW.id = 20) EXECUTE FUNCTION refuse()"
+    )
+    statement = source.statement().replace("'", "''")
+    source.connection.execute(
+        f"""CREATE FUNCTION call() RETURNS text LANGUAGE plpgsql AS $$
+            BEGIN
+                INSERT INTO target VALUES (-1, 1);
+                BEGIN
+                    INSERT INTO target VALUES (-2, 1);
+                    PERFORM mongoferry.write_chunk('source_table', '{statement}', decode('{BOUNDS.hex()}', 'hex'));
+                EXCEPTION WHEN lock_not_available THEN
+                    INSERT INTO target VALUES (-3, 1);
+                    RETURN 'handled';
+                END;
+            END $$"""
+    )
+    assert source.connection.execute("SELECT call()").fetchone() == ("handled",)
+    assert source.target() == [-3, -1]
+
+
+def test_rights(source, connect, ordinary_role, live_server):
+    source.collection.insert_many(numbered(20, {3}, {"n": None}))
+    source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL)")
+    statement = source.statement()
+    other = connect(ordinary_role)
+    for grant, error in [
+        ("SELECT ON source_table", errors.InsufficientPrivilege),
+        (f"USAGE ON FOREIGN SERVER {live_server}", errors.InsufficientPrivilege),
+        ("INSERT ON target", None),
+    ]:
+        with pytest.raises(errors.InsufficientPrivilege):
+            source.write(statement, connection=other)
+        source.connection.execute(f"GRANT {grant} TO {ordinary_role}")
+    assert source.write(statement, connection=other).keys() == {3}
+
+
+def test_rows_that_row_level_security_refuses(source, connect, ordinary_role, live_server):
+    source.collection.insert_many(numbered(200, BAD, {"n": 10}))
+    source.connection.execute(
+        f"""CREATE TABLE target (id int PRIMARY KEY, n int);
+            ALTER TABLE target ENABLE ROW LEVEL SECURITY;
+            CREATE POLICY small ON target USING (n < 10);
+            GRANT SELECT ON source_table TO {ordinary_role};
+            GRANT USAGE ON FOREIGN SERVER {live_server} TO {ordinary_role};
+            GRANT INSERT ON target TO {ordinary_role}"""
+    )
+    refused = source.write(connection=connect(ordinary_role))
+    assert refused.keys() == BAD
+    assert {row["sqlstate"] for row in refused.values()} == {"42501"}
+    assert set(source.target()) == set(range(200)) - BAD
+
+
+@pytest.mark.parametrize(
+    "arguments, error",
+    [
+        ((None, "INSERT INTO target SELECT 1", BOUNDS), errors.NullValueNotAllowed),
+        (("source_table", None, BOUNDS), errors.NullValueNotAllowed),
+        (("target", "INSERT INTO target SELECT 1", BOUNDS), errors.WrongObjectType),
+        (("source_table", "SELECT 1", BOUNDS), errors.SyntaxError),
+        (("source_table", "DELETE FROM target", BOUNDS), errors.SyntaxError),
+        (("source_table", "INSERT INTO target SELECT 1 RETURNING id", BOUNDS), errors.SyntaxError),
+        (("source_table", "INSERT INTO target SELECT 1; SELECT 2", BOUNDS), errors.SyntaxError),
+        (("source_table", "", BOUNDS), errors.SyntaxError),
+        (("source_table", "INSERT INTO target SELECT _id FROM source_table WHERE mongoferry.in_chunk(tableoid, $1)", b"junk"),
+         errors.InvalidParameterValue),
+    ],
+)
+def test_arguments_that_are_none(source, arguments, error):
+    source.connection.execute("CREATE TABLE target (id int)")
+    with pytest.raises(error):
+        source.connection.execute("SELECT * FROM mongoferry.write_chunk(%s, %s, %s)", arguments)
+
+
+def test_cancelling_and_timeouts_pass(source, connect):
+    source.collection.insert_many(numbered(100, BAD, {"n": None}))
+    source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL)")
+    source.connection.execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$"
+    )
+    # only when the bad documents are being told apart
+    source.connection.execute(
+        "CREATE TRIGGER wait BEFORE INSERT ON target FOR EACH ROW WHEN (NEW.id = 1) EXECUTE FUNCTION wait()"
+    )
+    source.connection.execute("SET statement_timeout = '300ms'")
+    with pytest.raises(errors.QueryCanceled, match="statement timeout"):
+        source.write()
+    source.connection.execute("RESET statement_timeout")
+    timer = threading.Timer(0.5, source.connection.cancel)
+    timer.start()
+    start = time.monotonic()
+    with pytest.raises(errors.QueryCanceled, match="user request"):
+        source.write()
+    assert time.monotonic() - start < 10
+    timer.join()
+    assert source.target() == []
+    # terminated, it leaves nothing either
+    other = connect()
+    timer = threading.Timer(0.5, lambda: source.connection.execute("SELECT pg_terminate_backend(%s)", [other.info.backend_pid]))
+    timer.start()
+    with pytest.raises(psycopg.OperationalError):
+        source.write(connection=other)
+    timer.join()
+    assert source.target() == []
+
+
+def test_a_corrupt_document_is_refused(connection, write_dump):
+    """Inside the framing: what surrounds it can still be read."""
+    documents = [bson.encode(document) for document in numbered(50)]
+    damaged = bytearray(documents[20])
+    damaged[4 + 1 + 4 + 4] = 0x77  # the type of the second element
+    documents[20] = bytes(damaged)
+    folder = write_dump({"documents": documents})
+    connection.execute(f"CREATE SERVER dump FOREIGN DATA WRAPPER mongoferry OPTIONS (dump '{folder}')")
+    connection.execute(f"CREATE FOREIGN TABLE source_table ({COLUMNS}) SERVER dump OPTIONS (collection 'documents')")
+    connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int)")
+    source = Source(connection, None, lambda: None)
+    rows = connection.execute(
+        "SELECT source_id, document, raw, sqlstate FROM mongoferry.write_chunk('source_table', %s, %s)",
+        [source.statement(), BOUNDS],
+    ).fetchall()
+    assert [(row[1], row[2], row[3]) for row in rows] == [(None, documents[20], "XX001")]
+    assert source.target() == [i for i in range(50) if i != 20]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_documents_are_refused_for_random_reasons(source, seed):
+    """The outcome is that of inserting document after document."""
+    chance = random.Random(seed)
+    source.connection.execute(
+        """CREATE TABLE parent (id int PRIMARY KEY);
+           INSERT INTO parent VALUES (1), (2);
+           CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL CHECK (n < 1000), ref int REFERENCES parent, name text UNIQUE)"""
+    )
+    # Which of two equal names is written is up to the transform's order, if it has one.
+    order, faults = chance.choice([("", [{"name": "x"}, {"name": "y"}]), ("ORDER BY -_id", [])])
+    faults += [{"n": None}, {"n": 1000}, {"n": "x"}, {"ref": 3}, {"ref": "x"}, {"n": 0.5}]
+    share = chance.choice([0.005, 0.05, 0.3, 0.95])
+    documents, expected, names = [], set(), set()
+    for number in range(chance.choice([1, 50, 700])):
+        document = {"_id": number, "n": 1, "ref": chance.choice([1, 2, None]), "name": None}
+        if chance.random() < share:
+            document |= chance.choice(faults)
+        name = document["name"]
+        if document["n"] != 1 or document["ref"] not in (1, 2, None) or name in names:
+            expected.add(number)
+        elif name is not None:
+            names.add(name)
+        documents.append(document)
+    source.collection.insert_many(documents)
+    refused = source.write(source.statement(f"SELECT _id, n, ref, name FROM source {order}", "id, n, ref, name"))
+    assert refused.keys() == expected
+    assert source.target() == sorted(set(range(len(documents))) - expected)
