@@ -291,7 +291,7 @@ BEGIN
     END IF;
 
     IF mongoferry.is_update(this.target, this.on_conflict, filled) THEN
-        -- Rows of an earlier task get further columns. INSERT … ON CONFLICT cannot do this: NOT NULL comes before the conflict.
+        -- Rows of an earlier task get further columns. INSERT ... ON CONFLICT cannot do this: NOT NULL comes before the conflict.
         SELECT string_agg(format('%1$I = given.%1$I', f.name), ', ' ORDER BY f.number) INTO assignments
         FROM unnest(filled) WITH ORDINALITY AS f (name, number) WHERE NOT f.name = ANY (key);
         SELECT string_agg(format('target.%1$I %2$s given.%1$I::%3$s', a.attname, mongoferry.equality_operator(this.target, a.attnum),
