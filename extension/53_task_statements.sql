@@ -236,6 +236,24 @@ $function$;
 COMMENT ON FUNCTION mongoferry.is_update(regclass, text, name[]) IS
     'whether a task only updates rows: with on_conflict update, and too few columns for new ones. Part of the toolkit';
 
+CREATE FUNCTION mongoferry.can_update(number bigint, nulls integer) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    IF nulls > 0 THEN
+        RAISE EXCEPTION 'transform gives NULL in the key of the row to be updated' USING ERRCODE = 'not_null_violation';
+    END IF;
+    IF number > 1 THEN
+        RAISE EXCEPTION 'transform gives more than one row for one row of the target'
+            USING ERRCODE = 'cardinality_violation', HINT = 'Let it give each key once.';
+    END IF;
+    RETURN true;
+END
+$function$;
+COMMENT ON FUNCTION mongoferry.can_update(bigint, integer) IS
+    'true for the first row with a key that has no NULL; for others it raises the errors that an INSERT ON CONFLICT DO UPDATE would. Part of the toolkit';
+
 CREATE FUNCTION mongoferry.task_statement(migration text, task text) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -250,6 +268,7 @@ DECLARE
     target_list text;
     key_list text;
     assignments text;
+    given_key text;
     conditions text;
     overriding text;
     target_is_remote boolean;
@@ -292,13 +311,18 @@ BEGIN
 
     IF mongoferry.is_update(this.target, this.on_conflict, filled) THEN
         -- Rows of an earlier task get further columns. INSERT ... ON CONFLICT cannot do this: NOT NULL comes before the conflict.
+        -- As there, a second row for one key is an error, and NULL in the key: UPDATE by itself would take any, and none.
         SELECT string_agg(format('%1$I = given.%1$I', f.name), ', ' ORDER BY f.number) INTO assignments
         FROM unnest(filled) WITH ORDINALITY AS f (name, number) WHERE NOT f.name = ANY (key);
-        SELECT string_agg(format('target.%1$I %2$s given.%1$I::%3$s', a.attname, mongoferry.equality_operator(this.target, a.attnum),
-            mongoferry.comparison_type(a.atttypid, a.atttypmod)), ' AND ' ORDER BY k.number) INTO conditions
+        SELECT string_agg(format('given.%I::%s', a.attname, mongoferry.comparison_type(a.atttypid, a.atttypmod)), ', ' ORDER BY k.number),
+            string_agg(format('target.%1$I %2$s given.%1$I::%3$s', a.attname, mongoferry.equality_operator(this.target, a.attnum),
+                mongoferry.comparison_type(a.atttypid, a.atttypmod)), ' AND ' ORDER BY k.number)
+        INTO given_key, conditions
         FROM unnest(key) WITH ORDINALITY AS k (name, number)
         JOIN pg_attribute AS a ON a.attrelid = this.target AND a.attname = k.name;
-        RETURN format('UPDATE %s AS target SET %s FROM (%s) AS given WHERE %s', target, assignments, query, conditions);
+        RETURN format('UPDATE %s AS target SET %s FROM (SELECT given.*, pg_catalog.row_number() OVER (PARTITION BY %s) '
+            'AS "number of the row" FROM (%s) AS given) AS given WHERE mongoferry.can_update(given."number of the row", pg_catalog.num_nulls(%s)) AND %s',
+            target, assignments, given_key, query, given_key, conditions);
     END IF;
 
     -- A trigger may fill them.

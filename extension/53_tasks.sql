@@ -207,7 +207,10 @@ BEGIN
         END IF;
     END LOOP;
     PERFORM mongoferry.check_settings($7, $8, $10, $11);
-    IF this.state <> 'new' AND ($3 <> this.source OR $4 <> this.target) THEN
+    -- One that is gone may be replaced: it was dropped and made anew. Its chunks hold as long as it is the same collection.
+    IF this.state <> 'new' AND ($3 <> this.source AND mongoferry.table_name(this.source) IS NOT NULL
+        OR $4 <> this.target AND mongoferry.table_name(this.target) IS NOT NULL)
+    THEN
         RAISE EXCEPTION 'task "%" of migration "%" has begun: its source and its target cannot be changed', $2, $1
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 HINT = 'mongoferry.reset_task() lets it begin anew; what it wrote to the target is not touched.';

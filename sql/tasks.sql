@@ -239,6 +239,7 @@ SELECT mongoferry.add_task('shop', 'gone', 'tasks_mongo.gone', 'tasks_target.gon
 DROP TABLE tasks_target.gone;
 SELECT mongoferry.task_statement('shop', 'gone');
 SELECT mongoferry.alter_task('shop', 'gone', chunk_size => 3);
+UPDATE mongoferry.task SET state = 'running' WHERE task = 'gone';
 SELECT mongoferry.alter_task('shop', 'gone', target => 'tasks_target.by_name');
 DROP FOREIGN TABLE tasks_mongo.gone;
 SELECT mongoferry.task_key('shop', 'gone');

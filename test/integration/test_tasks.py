@@ -420,6 +420,24 @@ def test_hostile_names(people):
     assert rows(people, """"s.'""x"."%s\"""") == [(4, 1, "person 4", "e")]
 
 
+def test_a_second_row_for_one_key_is_an_error(people):
+    people.execute("CREATE TABLE keyed (id int PRIMARY KEY, must text NOT NULL, note text); INSERT INTO keyed VALUES (0, 'x'), (1, 'x')")
+    add_task(people, "update", "keyed", "SELECT team AS id, name AS note FROM source", source="people", on_conflict="update")
+    add_task(people, "insert", "keyed", "SELECT team AS id, name AS must FROM source", source="people", on_conflict="update")
+    for task in ("update", "insert"):
+        with pytest.raises(errors.CardinalityViolation):
+            run(people, task)
+    people.execute("SELECT mongoferry.alter_task('m', 'update', transform => 'SELECT team AS id, min(name) AS note FROM source GROUP BY team')")
+    assert run(people, "update") == 2
+    assert rows(people, "keyed") == [(0, "x", "person 0"), (1, "x", "person 1")]
+    people.execute("SELECT mongoferry.alter_task('m', 'update', transform => 'SELECT manager AS id, name AS note FROM source WHERE id = 5')")
+    with pytest.raises(errors.NotNullViolation, match="NULL in the key"):
+        run(people, "update")
+    # a row that is not there is none to update
+    people.execute("SELECT mongoferry.alter_task('m', 'update', transform => 'SELECT id, name AS note FROM source WHERE id > 0')")
+    assert run(people, "update") == 1
+
+
 def test_identity_columns_keep_what_is_copied(people):
     people.execute("CREATE TABLE numbered (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text)")
     add_task(people, "copied", "numbered", "SELECT id + 100 AS id, name FROM source", source="people")
