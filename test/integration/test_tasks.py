@@ -438,6 +438,31 @@ def test_a_second_row_for_one_key_is_an_error(people):
     assert run(people, "update") == 1
 
 
+def write_chunk(connection, task):
+    """What write_chunk() makes of a task's statement: (rows written, [(_id, sqlstate, constraint)])."""
+    with connection.transaction():
+        connection.execute("SELECT mongoferry.use_search_path('m', %s)", [task])
+        refused = connection.execute(
+            """SELECT w.source_id, w.sqlstate, w.constraint_name
+               FROM mongoferry.task AS t, mongoferry.write_chunk(t.source, mongoferry.task_statement('m', t.task), %s) AS w
+               WHERE t.migration = 'm' AND t.task = %s""", [ALL, task]).fetchall()
+        written = connection.execute("SELECT rows_written FROM mongoferry.chunk_totals()").fetchone()[0]
+    return written, sorted(refused)
+
+
+def test_the_statements_in_write_chunk(people, mongo):
+    mongo.people.insert_many([{"_id": 6, "name": None, "team": 0}, {"_id": 7, "name": "lost", "manager": 99, "team": 1}])
+    people.execute("ALTER TABLE new.person DROP CONSTRAINT person_team_fkey")
+    add_task(people, "people", "new.person", "SELECT id, name, team FROM source", source="people")
+    add_task(people, "again", "new.person", "SELECT id, name, team FROM source", source="people", on_conflict="nothing")
+    add_task(people, "managers", "new.person", "SELECT id, manager FROM source", source="people", on_conflict="update")
+    assert write_chunk(people, "people") == (7, [(6, "23502", None)])
+    assert write_chunk(people, "again") == (0, [(6, "23502", None)])
+    # the row of 6 is not there, so that there is nothing to update; that of 7 refers to nobody
+    assert write_chunk(people, "managers") == (6, [(7, "23503", "person_manager_fkey")])
+    assert rows(people, "new.person")[4:] == [(4, "person 4", 5, 0), (5, "person 5", None, 1), (7, "lost", None, 1)]
+
+
 def test_identity_columns_keep_what_is_copied(people):
     people.execute("CREATE TABLE numbered (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text)")
     add_task(people, "copied", "numbered", "SELECT id + 100 AS id, name FROM source", source="people")
