@@ -8,28 +8,41 @@ namespace mongoferry::migrate {
 
 namespace {
 
-/* How fast the distance follows what is found. Logarithms, so that it comes down quickly from a long stretch of good
- * documents. */
+/* How fast the distance follows what is found. Of logarithms, so that it comes down quickly after a long stretch of
+ * good documents. */
 constexpr double smoothing = 0.3;
 
-/* Sizes of pieces, in distances. A piece whose error comes at its end costs all of it, and should fail about every
- * other time (0.69 of the mean distance, which is 1.78 times its geometric mean); one whose error is raised at a row
- * costs what is before that row, so it may be larger. */
-constexpr double distances_at_end = 1.2;
-constexpr double distances_at_row = 8;
+/* For the size of pieces: what a try costs, in documents, and how much of a piece that fails is done in vain. At the
+ * end all of it, and as much again for the halving; at a row half of it. The distance is a geometric mean, which is
+ * 0.56 of the arithmetic one where documents are bad at random. */
+constexpr double cost_of_try = 3;
+constexpr double mean_of_geometric_mean = 1 / 0.56;
+constexpr double waste_at_end = 2;
+constexpr double waste_at_row = 0.5;
 
 } // namespace
 
-void Isolation::begin(size_t count, bool failed_together) noexcept {
+void Isolation::begin(size_t count) noexcept {
     count_ = count;
     position_ = 0;
-    suspect_end_ = failed_together ? count : 0;
+    suspect_end_ = 0;
     culprit_ = unknown;
+}
+
+size_t Isolation::piece_size() const noexcept {
+    /* Before one was found there is at least one, or we would not be here. */
+    const double known = log_distance_ < 0 ? static_cast<double>(count_) : std::exp(log_distance_);
+    if (known < 1.5 && since_refused_ == 0)
+        return 1; /* where nearly all are bad, trying two at once is a try in vain */
+    /* A stretch of good documents says by itself how rare bad ones have become. */
+    const double distance = std::max(known * mean_of_geometric_mean, static_cast<double>(since_refused_));
+    const double waste = is_raised_at_row_ ? waste_at_row : waste_at_end;
+    return std::max<size_t>(1, static_cast<size_t>(std::sqrt(cost_of_try * distance / waste)));
 }
 
 Isolation::Piece Isolation::next() const noexcept {
     if (position_ >= suspect_end_)
-        return {position_, position_ + std::min(piece_, count_ - position_)};
+        return {position_, position_ + std::min(piece_size(), count_ - position_)};
     if (culprit_ != unknown)
         return {position_, culprit_ > position_ ? culprit_ : position_ + 1};
     return {position_, position_ + std::max<size_t>(1, (suspect_end_ - position_) / 2)};
@@ -37,8 +50,6 @@ Isolation::Piece Isolation::next() const noexcept {
 
 void Isolation::succeeded() noexcept {
     const Piece piece = next();
-    if (position_ >= suspect_end_)
-        piece_ = std::max(piece_, piece_ <= count_ ? piece_ * 2 : piece_);
     if (culprit_ != unknown && culprit_ < piece.end)
         culprit_ = unknown; /* it was no good hint */
     since_refused_ += piece.size();
@@ -60,9 +71,6 @@ void Isolation::failed(size_t at) noexcept {
 void Isolation::refuse() noexcept {
     const double distance = std::log(static_cast<double>(since_refused_ + 1));
     log_distance_ = log_distance_ < 0 ? distance : log_distance_ + smoothing * (distance - log_distance_);
-    const double pieces = std::exp(log_distance_) * (is_raised_at_row_ ? distances_at_row : distances_at_end);
-    /* Where nearly all are bad, trying two at once is a try wasted. */
-    piece_ = log_distance_ < std::log(1.5) ? 1 : std::max<size_t>(1, static_cast<size_t>(pieces));
     since_refused_ = 0;
     ++position_;
     suspect_end_ = position_;

@@ -6,11 +6,12 @@
  * the document is decided, so the outcome is that of a run document by document in the order of the source: of two that
  * conflict the first wins.
  *
- * Two things make it cheap. An error raised at a row tells which document was at hand (a hint, verified and never
- * trusted: what sorts or joins has read further). Where an error comes at the statement's end, as those of foreign keys
- * do, the search is group testing by generalized binary splitting (F. K. Hwang, "A Method for Detecting All Defective
- * Members in a Population by Group Testing", Journal of the American Statistical Association 67, 1972), with groups
- * whose size follows the distance between the documents refused.
+ * What makes it cheap: an error raised at a row tells which document was at hand (a hint, verified and never trusted:
+ * what sorts or joins has read further). Where the error comes at the statement's end, as those of foreign keys do, the
+ * bad document is found by halving. And pieces are small, since all of a piece that fails is done in vain and leaves
+ * dead rows, while a try costs no more than a few documents do. For one bad document in d, tries that cost as much as c
+ * documents and pieces of m, the cost of a document is about c/m + 1 + 2m/d: least where m is the square root of cd/2.
+ * d is what has been seen lately.
  *
  * Pure C++ and POD world: no allocation, no exception.
  */
@@ -31,9 +32,8 @@ public:
         size_t size() const noexcept { return end - first; }
     };
 
-    /* Begins with the next slice of documents. failed_together: all of them have been tried at once and failed. What
-     * was learnt of the distance between bad documents is kept. */
-    void begin(size_t count, bool failed_together) noexcept;
+    /* Begins with the next slice of documents. What was learnt of the distance between bad documents is kept. */
+    void begin(size_t count) noexcept;
 
     bool finished() const noexcept { return position_ >= count_; }
     /* What to try; only before it has finished. */
@@ -44,14 +44,14 @@ public:
     void failed(size_t at) noexcept;
 
 private:
+    size_t piece_size() const noexcept;
     void refuse() noexcept;
 
     size_t count_ = 0;
     size_t position_ = 0;           /* all documents before it are decided */
     size_t suspect_end_ = 0;        /* beyond position_: the documents up to there have failed together */
     size_t culprit_ = unknown;      /* the hint of that failure */
-    size_t piece_ = unknown;        /* how many to try at once where nothing is suspect */
-    size_t since_refused_ = 0;      /* documents decided since the last one that was refused */
+    size_t since_refused_ = 0;      /* documents written since the last one that was refused */
     double log_distance_ = -1;      /* smoothed logarithm of the distance between refused documents; -1: not known */
     bool is_raised_at_row_ = false; /* the last failure had a useful hint */
 };

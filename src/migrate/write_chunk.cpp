@@ -227,10 +227,10 @@ bool isolate(Chunk *chunk) {
     slice.starts = static_cast<int *>(palloc(slice.capacity * sizeof(int)));
     Isolation isolation;
     bool goes_on = true;
-    for (bool is_first = true; goes_on && !slice.is_last && read_slice(reading, &slice); is_first = false) {
+    while (goes_on && !slice.is_last && read_slice(reading, &slice)) {
         chunk->totals.documents += static_cast<int64>(slice.count);
         chunk->totals.bytes += slice.bytes.len;
-        isolation.begin(slice.count, is_first && slice.is_last);
+        isolation.begin(slice.count);
         MemoryContextSwitchTo(chunk->try_context);
         goes_on = isolate_in_slice(chunk, &slice, &isolation);
         MemoryContextSwitchTo(context);

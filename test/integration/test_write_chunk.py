@@ -747,3 +747,79 @@ def test_random_documents_are_refused_for_random_reasons(source, seed):
     refused = source.write(source.statement(f"SELECT _id, n, ref, name FROM source {order}", "id, n, ref, name"))
     assert refused.keys() == expected
     assert source.target() == sorted(set(range(len(documents))) - expected)
+
+
+@pytest.mark.parametrize("batch_size", [1, 40])
+def test_a_target_behind_another_server(source, postgres, database, batch_size):
+    """In batches the other server's errors come late, so that the document at hand is another one."""
+    try:
+        source.connection.execute("CREATE EXTENSION postgres_fdw")
+    except errors.UndefinedFile:
+        pytest.skip("postgres_fdw is not installed")
+    where = postgres.conninfo(database)
+    source.connection.execute(
+        f"""CREATE TABLE parent (id int PRIMARY KEY);
+            INSERT INTO parent VALUES (1);
+            CREATE TABLE stored (id int PRIMARY KEY, n int NOT NULL CHECK (n < 1000) REFERENCES parent);
+            CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw
+                OPTIONS (host '{where["host"]}', port '{where["port"]}', dbname '{database}', batch_size '{batch_size}');
+            CREATE USER MAPPING FOR CURRENT_USER SERVER elsewhere OPTIONS (user '{where["user"]}');
+            CREATE FOREIGN TABLE target (id int, n int) SERVER elsewhere OPTIONS (table_name 'stored')"""
+    )
+    documents = numbered(300, BAD, {"n": 1000})
+    documents[100]["n"] = None
+    documents[200]["n"] = 2
+    source.collection.insert_many(documents)
+    refused = source.write()
+    assert {number: row["sqlstate"] for number, row in refused.items()} == dict.fromkeys(BAD, "23514") | {
+        100: "23502",
+        200: "23503",
+    }
+    assert set(source.target()) == set(range(300)) - BAD - {100, 200}
+
+
+def test_calls_within_calls_are_refused(source):
+    source.collection.insert_many(numbered(5))
+    source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int)")
+    source.connection.execute(
+        "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "PERFORM mongoferry.write_chunk('source_table', 'INSERT INTO target SELECT 1', NULL); RETURN NEW; END $$"
+    )
+    source.connection.execute("CREATE TRIGGER again BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION again()")
+    with pytest.raises(errors.ObjectInUse, match="cannot be called while it is running"):
+        source.write()
+    source.connection.execute("DROP TRIGGER again ON target")
+    assert source.write() == {}
+
+
+def test_statements_stay_prepared_and_follow_changes(source):
+    """More statements than are kept, each with its own text, before and after the table has changed."""
+    source.collection.insert_many(numbered(20, {3}, {"n": None}))
+    source.connection.execute("CREATE TABLE target (id int, n int NOT NULL)")
+    for number in range(40):
+        refused = source.write(source.statement(f"SELECT _id + {1000 * number}, n FROM source"))
+        assert refused.keys() == {3}
+    assert len(source.target()) == 40 * 19
+    statement = source.statement("SELECT _id, n FROM source")
+    assert source.write(statement).keys() == {3}
+    source.connection.execute("TRUNCATE target; ALTER TABLE target ALTER n DROP NOT NULL, ADD CHECK (id <> 5)")
+    assert source.write(statement).keys() == {5}
+    source.connection.execute("DROP TABLE target; CREATE TABLE target (id text, n text)")
+    assert source.write(statement) == {}
+    source.connection.execute("CREATE SCHEMA first; CREATE TABLE first.target (id int, n int)")
+    source.connection.execute("SET search_path = first, public")
+    assert source.write(statement) == {}
+    assert source.connection.execute("SELECT count(*) FROM first.target").fetchone() == (20,)
+
+
+def test_documents_larger_than_a_slice(file_source):
+    """More bytes than are held at once, with bad documents on both sides of the limit."""
+    documents = [{"_id": number, "n": 1, "filler": "x" * 3_000_000} for number in range(14)]
+    for number in (0, 5, 6, 13):
+        documents[number]["n"] = None
+    source = file_source(documents)
+    source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL)")
+    refused = source.write()
+    assert refused.keys() == {0, 5, 6, 13}
+    assert set(source.target()) == set(range(14)) - {0, 5, 6, 13}
+    assert source.totals()["documents"] == 14
