@@ -234,7 +234,7 @@ void Connection::command(const Server &server, const std::string &database, cons
     if (read_server_failure(view_of(reply->get()), &failure)) {
         proven_ = true;
         bson::Iterator iterator(bson::view_of(command));
-        const Error refusal =
+        const ServerError refusal =
             server_error(name_of(server), iterator.next() ? std::string(iterator.key()) : "", name_space, failure);
         if (refusal.sqlstate != ERRCODE_CONNECTION_FAILURE)
             throw refusal;

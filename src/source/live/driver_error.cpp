@@ -91,7 +91,14 @@ ConnectionError invalid_reply_error(const ServerName &server, const std::string 
                            "The reply can't be used: " + to_server_text(what) + ".");
 }
 
-/* By MongoDB's error codes; those that are not named here say what is wrong with the command. */
+/*
+ * By MongoDB's error codes; those that are not named here say what is wrong with the command.
+ *
+ * Source: src/mongo/base/error_codes.yml of the server (categories RetriableError, NotPrimaryError, ShutdownError,
+ * NetworkError, SnapshotError, SystemOverloadedError), and the drivers' specification of retryable reads. Not among
+ * them is 175 (QueryPlanKilled): it is how a scan learns that its collection was dropped, and the same scan again
+ * would find nothing and take that for the end.
+ */
 static int sqlstate_of(int32_t code) noexcept {
     switch (code) {
     case 13: /* Unauthorized */
@@ -99,15 +106,16 @@ static int sqlstate_of(int32_t code) noexcept {
     case 18:   /* AuthenticationFailed */
     case 8000: /* AtlasError: of its proxy, on wrong credentials */
         return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
-    case 50:    /* MaxTimeMSExpired */
-    case 262:   /* ExceededTimeLimit */
-    case 11601: /* Interrupted */
+    case 50: /* MaxTimeMSExpired: a limit that somebody has set */
         return ERRCODE_QUERY_CANCELED;
+
     case 6:     /* HostUnreachable */
     case 7:     /* HostNotFound */
     case 89:    /* NetworkTimeout */
     case 91:    /* ShutdownInProgress */
+    case 94:    /* NotYetInitialized: of a member that starts */
     case 189:   /* PrimarySteppedDown */
+    case 303:   /* SplitHorizonChange */
     case 9001:  /* SocketException */
     case 10107: /* NotWritablePrimary */
     case 11600: /* InterruptedAtShutdown */
@@ -115,6 +123,33 @@ static int sqlstate_of(int32_t code) noexcept {
     case 13435: /* NotPrimaryNoSecondaryOk */
     case 13436: /* NotPrimaryOrSecondary */
         return ERRCODE_CONNECTION_FAILURE;
+
+    case 24:    /* LockTimeout */
+    case 43:    /* CursorNotFound */
+    case 112:   /* WriteConflict */
+    case 133:   /* FailedToSatisfyReadPreference: mongos finds no such member of a shard */
+    case 134:   /* ReadConcernMajorityNotAvailableYet */
+    case 136:   /* CappedPositionLost */
+    case 150:   /* StaleEpoch: of shards, as the next ones */
+    case 202:   /* NetworkInterfaceExceededTimeLimit */
+    case 237:   /* CursorKilled */
+    case 239:   /* SnapshotTooOld */
+    case 246:   /* SnapshotUnavailable */
+    case 249:   /* StaleDbVersion */
+    case 250:   /* StaleChunkHistory */
+    case 262:   /* ExceededTimeLimit: of the server's own doings */
+    case 272:   /* MigrationConflict */
+    case 279:   /* ClientDisconnect: between mongos and a shard */
+    case 355:   /* InterruptedDueToStorageChange */
+    case 365:   /* TemporarilyUnavailable */
+    case 402:   /* ResourceExhausted */
+    case 407:   /* PooledConnectionAcquisitionExceededTimeLimit */
+    case 433:   /* AdmissionQueueOverflow */
+    case 449:   /* RateLimitExceeded */
+    case 11601: /* Interrupted: somebody has killed the operation there; here nobody has canceled anything */
+    case 13388: /* StaleConfig */
+        return ERRCODE_CONNECTION_EXCEPTION;
+
     case 146: /* ExceededMemoryLimit */
     case 292: /* QueryExceededMemoryLimitNoDiskUseAllowed */
         return ERRCODE_FDW_OUT_OF_MEMORY;
@@ -125,10 +160,11 @@ static int sqlstate_of(int32_t code) noexcept {
     }
 }
 
-Error server_error(const ServerName &server, const std::string &command, const std::string &name_space,
-                   const ServerFailure &failure) {
+ServerError server_error(const ServerName &server, const std::string &command, const std::string &name_space,
+                         const ServerFailure &failure) {
     constexpr int32_t cursor_not_found = 43;
     constexpr int32_t cursor_killed = 237;
+    const int sqlstate = sqlstate_of(failure.code);
     std::string detail = "MongoDB error";
     if (failure.code != 0)
         detail += " " + std::to_string(failure.code);
@@ -136,15 +172,16 @@ Error server_error(const ServerName &server, const std::string &command, const s
         detail += " (" + failure.code_name + ")";
     detail += " in command " + command + " on \"" + to_server_text(name_space) + "\"";
     if (failure.code == cursor_not_found || failure.code == cursor_killed)
-        return Error(ERRCODE_CONNECTION_FAILURE, "the cursor of a scan is gone on server " + described(server),
-                     detail + (failure.message.empty() ? "." : ": " + failure.message),
-                     "A server gives up a cursor when nothing is fetched from it for a while (30 minutes, or 10 on "
-                     "servers without sessions), or when it is killed or restarts. A smaller \"fetch_size\" makes the "
-                     "pauses between two fetches shorter.");
-    return Error(sqlstate_of(failure.code),
-                 "server " + described(server) +
-                     " reports: " + (failure.message.empty() ? std::string("no reason given") : failure.message),
-                 detail + ".");
+        return {failure.code,
+                Error(sqlstate, "the cursor of a scan is gone on server " + described(server),
+                      detail + (failure.message.empty() ? "." : ": " + failure.message),
+                      "A server gives up a cursor when nothing is fetched from it for a while (30 minutes, or 10 on "
+                      "servers without sessions), or when it is killed or restarts. A smaller \"fetch_size\" makes the "
+                      "pauses between two fetches shorter.")};
+    return {failure.code, Error(sqlstate,
+                                "server " + described(server) + " reports: " +
+                                    (failure.message.empty() ? std::string("no reason given") : failure.message),
+                                detail + ".")};
 }
 
 } // namespace mongoferry::source::live

@@ -18,6 +18,14 @@ public:
     using Error::Error;
 };
 
+/* The server has refused a command. */
+class ServerError : public Error {
+public:
+    ServerError(int32_t code_, Error error) : Error(std::move(error)), code(code_) {}
+
+    int32_t code; /* MongoDB's; 0 if the server named none */
+};
+
 /* What the server said when it refused a command. */
 struct ServerFailure {
     int32_t code = 0; /* MongoDB manual, "Error Codes"; 0 if it named none */
@@ -39,7 +47,9 @@ ConnectionError lost_connection_error(const ServerName &server, const bson_error
                                       const StreamContext &context);
 /* A reply that breaks the protocol or makes no sense. */
 ConnectionError invalid_reply_error(const ServerName &server, const std::string &what);
-Error server_error(const ServerName &server, const std::string &command, const std::string &name_space,
-                   const ServerFailure &failure);
+/* SQLSTATEs of class 08 are for what goes by when the command is given again: 08006 where this server is not the one to
+ * give it to any more, so that the connection has to go, and 08000 where the connection is as good as before. */
+ServerError server_error(const ServerName &server, const std::string &command, const std::string &name_space,
+                         const ServerFailure &failure);
 
 } // namespace mongoferry::source::live
