@@ -21,10 +21,7 @@ std::vector<CollectionInfo> list_collections(const ConnectionKey &key, const Con
     std::vector<CollectionInfo> result;
     CursorReply reply;
     while (cursor.next(&reply)) {
-        Batch batch;
-        batch.position = batch.start = reply.first;
-        batch.end = reply.end;
-        batch.layout = Batch::Layout::array;
+        Batch batch = batch_of(reply);
         bson::View document;
         while (batch.next(&document)) {
             bson::Value name, type;

@@ -11,9 +11,12 @@
 #include "source/live/connection_options.h"
 #include "source/live/driver_error.h"
 #include "source/live/driver_handles.h"
+#include "source/live/find_command.h"
 #include "source/live/stream_context.h"
 
+#include <map>
 #include <memory>
+#include <string>
 
 namespace mongoferry::source::live {
 
@@ -41,8 +44,9 @@ public:
 
     /*
      * Runs a command and stores the server's reply, which is well framed at its top level. Throws Error if the server
-     * refuses, ConnectionError if the connection is lost, PgError if the wait was interrupted.
-     * read_concern: as configured, for commands that begin a read. name_space: for messages, "db.collection".
+     * refuses (ServerError, or ConnectionError where the server won't do any more), ConnectionError if the connection
+     * is lost, PgError if the wait was interrupted. read_concern: as configured, for commands that begin a read.
+     * name_space: for messages, "db.collection".
      */
     void command(const Server &server, const std::string &database, const bson::Document &command,
                  mongoc_client_session_t *session, bool read_concern, const std::string &name_space, BsonHandle *reply);
@@ -65,6 +69,9 @@ public:
     bool proven() const noexcept { return proven_; }
     const std::string &server_name() const noexcept { return options_.server_name; }
     ServerName name_of(const Server &server) const { return {options_.server_name, server.host_and_port}; }
+
+    /* By name space; see id_index.h. */
+    std::map<std::string, IdRangeForm> id_range_forms;
 
     /* For the cache. */
     int users = 0;                 /* scans that are open on it */

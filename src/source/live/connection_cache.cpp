@@ -113,6 +113,13 @@ std::shared_ptr<Connection> cached_connection(const ConnectionKey &key, const Co
     return connection;
 }
 
+bool may_be_stale(const ConnectionError &error, bool was_proven, int64_t start) noexcept {
+    constexpr int64_t quickly = 2 * 1000 * 1000;
+    return was_proven && monotonic_time() - start < quickly &&
+           (error.sqlstate == ERRCODE_CONNECTION_FAILURE ||
+            error.sqlstate == ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION);
+}
+
 ConnectionUse::ConnectionUse(std::shared_ptr<Connection> connection) noexcept : connection_(std::move(connection)) {
     ++connection_->users;
 }

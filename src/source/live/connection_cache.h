@@ -15,6 +15,11 @@ namespace mongoferry::source::live {
 /* The cached connection, or a new one in its place if there is none, or it is broken or out of date. */
 std::shared_ptr<Connection> cached_connection(const ConnectionKey &key, const ConnectionOptions &options);
 
+/* Whether a failure at the first use of a cached connection may only mean that the server has gone and come back since
+ * it was used last, so that a new one is worth trying. was_proven: the connection had answered before; start:
+ * monotonic_time() before the use. */
+bool may_be_stale(const ConnectionError &error, bool was_proven, int64_t start) noexcept;
+
 /* Counts a scan as a user of its connection while it lives. */
 class ConnectionUse {
 public:

@@ -23,7 +23,8 @@ namespace mongoferry::source::live {
  */
 std::unique_ptr<Source> make_live_source(const ConnectionKey &key, const ConnectionOptions &options);
 
-/* The command that a live source sends to the database for this request: what EXPLAIN prints. */
+/* The command that a live source sends to the database for this request: what EXPLAIN prints. Of an ordinary
+ * collection: a range of _ids of a view takes another form, see find_command.h. */
 bson::Document find_command(const Request &request);
 
 /* The collections of a database, views and time series included, without system.*; sorted by name as bytes. A database

@@ -33,11 +33,7 @@ void RemoteCursor::open(const std::string &database, const std::string &collecti
             open_once(command);
             return;
         } catch (const ConnectionError &error) {
-            /* The server may have gone and come back since the connection was used last. */
-            constexpr int64_t quickly = 2 * 1000 * 1000;
-            const bool worth_another = was_proven && !again && monotonic_time() - start < quickly &&
-                                       (error.sqlstate == ERRCODE_CONNECTION_FAILURE ||
-                                        error.sqlstate == ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION);
+            const bool worth_another = !again && may_be_stale(error, was_proven, start);
             close();
             if (!worth_another)
                 throw;

@@ -9,10 +9,20 @@
 
 #include "source/live/connection_cache.h"
 #include "source/live/cursor_reply.h"
+#include "source/source.h"
 
 #include <string>
 
 namespace mongoferry::source::live {
+
+/* The documents of a reply, which lives as long as its cursor says. */
+inline Batch batch_of(const CursorReply &reply) noexcept {
+    Batch batch;
+    batch.position = batch.start = reply.first;
+    batch.end = reply.end;
+    batch.layout = Batch::Layout::array;
+    return batch;
+}
 
 class RemoteCursor {
 public:
