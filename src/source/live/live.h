@@ -37,9 +37,8 @@ std::vector<CollectionInfo> list_collections(const ConnectionKey &key, const Con
 std::vector<Chunk> split_collection(const ConnectionKey &key, const ConnectionOptions &options,
                                     const std::string &database, const std::string &collection, int64_t chunk_size);
 
-/* How many documents are in the range now: exact, except for the whole collection, where the server's own figure
- * does. A list counts those that exist. range is not raw and has no except. Throws Error 22023 for a range that only a
- * file can have. Interruptible. */
+/* How many documents are in the range now: exact, counted. A list counts those that exist. range is not raw and has no
+ * except. Throws Error 22023 for a range that only a file can have. Interruptible. */
 int64_t count_documents(const ConnectionKey &key, const ConnectionOptions &options, const std::string &database,
                         const std::string &collection, const Range &range);
 
