@@ -51,8 +51,6 @@ Expr *chunk_bounds_of(Node *clause, Index relation) {
 
 double count_documents(const source::Range &range) {
     double count = 0;
-    if (range.kind == source::Range::Kind::positions && range.end >= 0)
-        return static_cast<double>(range.end - range.first);
     if (range.kind == source::Range::Kind::list) {
         bson::Iterator iterator(bson::view_of(range.ids));
         while (iterator.next())

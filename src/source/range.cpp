@@ -25,9 +25,8 @@ struct KindName {
     std::string_view name;
 };
 constexpr KindName kind_names[] = {
-    {Range::Kind::all, "all"},     {Range::Kind::ids, "ids"},
-    {Range::Kind::bytes, "bytes"}, {Range::Kind::positions, "positions"},
-    {Range::Kind::list, "list"},   {Range::Kind::raw, "raw"},
+    {Range::Kind::all, "all"},   {Range::Kind::ids, "ids"}, {Range::Kind::bytes, "bytes"},
+    {Range::Kind::list, "list"}, {Range::Kind::raw, "raw"},
 };
 
 std::string_view name_of(Range::Kind kind) {
@@ -119,6 +118,8 @@ Range parse_range(bson::View bounds) {
             range.end = whole_number(key, value);
         } else if (key == "size") {
             range.size = whole_number(key, value);
+        } else if (key == "block") {
+            range.block = whole_number(key, value);
         } else if (key == "ids") {
             range.ids = values_of(key, value);
             has_ids = true;
@@ -133,13 +134,15 @@ Range parse_range(bson::View bounds) {
     }
     if (!has_kind)
         refuse("They have no kind.");
-    const bool is_file_range = range.kind == Range::Kind::bytes || range.kind == Range::Kind::positions;
     if ((range.kind == Range::Kind::list) != has_ids || (range.kind == Range::Kind::raw) != has_documents ||
         (range.kind != Range::Kind::ids && !(range.min.empty() && range.max.empty())) ||
-        (!is_file_range && (range.first != 0 || range.end != -1 || range.size != -1)))
+        (range.kind != Range::Kind::bytes &&
+         (range.first != 0 || range.end != -1 || range.size != -1 || range.block != -1)))
         refuse("Their members do not fit their kind.");
     if (range.end >= 0 && range.end < range.first)
         refuse("They end before they begin.");
+    if (range.block > range.first)
+        refuse("Their block begins behind them.");
     return range;
 }
 
@@ -155,12 +158,14 @@ bson::Document render_range(const Range &range) {
     };
     append_single("min", range.min);
     append_single("max", range.max);
-    if (range.kind == Range::Kind::bytes || range.kind == Range::Kind::positions) {
+    if (range.kind == Range::Kind::bytes) {
         builder.append_int64("first", range.first);
         if (range.end >= 0)
             builder.append_int64("end", range.end);
         if (range.size >= 0)
             builder.append_int64("size", range.size);
+        if (range.block >= 0)
+            builder.append_int64("block", range.block);
     }
     if (range.kind == Range::Kind::list) {
         static constexpr uint8_t empty_document[5] = {5, 0, 0, 0, 0};

@@ -43,7 +43,7 @@ def ids(connection, chunk, where=""):
         (bounds(kind="ids", min=3, max=5), [3, 4]),
         (bounds(kind="ids", min=3, max=3), []),
         (bounds(kind="ids", min="a"), []),
-        (bounds(kind="ids", max=ObjectId()), list(range(10))),
+        (bounds(kind="ids", max=ObjectId("65a000000000000000000001")), list(range(10))),
         (bounds(kind="list", ids=[7, 2, 99, "x"]), [2, 7]),
         (bounds(kind="list", ids=[]), []),
         (bounds(kind="ids", **{"min": 3, "except": [4, 5, 8, 9, 77]}), [3, 6, 7]),
@@ -85,6 +85,8 @@ def test_with_a_filter_beside_it(numbers):
         (bounds(kind="bytes", first=-1), "negative"),
         (bounds(kind="bytes", first="1"), "not an integer"),
         (bounds(kind="bytes", first=10, end=3), "end before they begin"),
+        (bounds(kind="bytes", first=10, block=11), "block begins behind them"),
+        (bounds(kind="ids", block=11), "do not fit their kind"),
     ],
 )
 def test_bounds_that_are_none(numbers, chunk, detail):
@@ -340,14 +342,13 @@ def test_explain_of_bounds_that_are_none(numbers):
         (raw(*({"_id": i} for i in range(37))), 37),
         (bounds(kind="list", ids=list(range(23))), 23),
         (bounds(kind="list", ids=[]), 1),
-        (bounds(kind="positions", first=100, end=112), 12),
-        (bounds(kind="positions", first=100), 20000),
+        (bounds(kind="bytes", first=100), 20000),
         (bounds(kind="ids", min=1), 20000),
     ],
 )
 def test_estimates(connection, live_server, write_dump, chunk, expected):
     server = live_server
-    if b"positions" in chunk:
+    if b"bytes" in chunk:
         connection.execute(
             f"CREATE SERVER dump FOREIGN DATA WRAPPER mongoferry OPTIONS (dump '{write_dump({'numbers': []})}')"
         )
@@ -391,7 +392,7 @@ def test_bounds_that_were_tampered_with(request, connection, kind):
             kind="raw", documents=bson.encode({"_id": 1, "n": 2}) + bson.encode({"_id": {"x": 1}}), **{"except": [1]}
         ),
         bounds(kind="bytes", first=0, end=Int64(100), size=file_size),
-        bounds(kind="positions", first=Int64(2), end=5, size=file_size),
+        bounds(kind="bytes", first=Int64(22), end=66, size=file_size, block=0),
     ]
     source = random.Random(20240229)
     outcomes = set()
