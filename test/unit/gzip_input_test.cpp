@@ -113,4 +113,82 @@ TEST(GzipInput, WhatFollowsMustBeGzip) {
     EXPECT_EQ(result.damage, "The gzip data is followed by something else.");
 }
 
+/* Goes to random places and reads some bytes there; how many compressed bytes that took. */
+struct Counting : MemoryInput {
+    using MemoryInput::MemoryInput;
+    size_t read(uint8_t *to, size_t capacity) override {
+        size_t size = MemoryInput::read(to, capacity);
+        total += size;
+        return size;
+    }
+    size_t total = 0;
+};
+
+std::string noise(size_t size) {
+    std::string content(size, '\0');
+    uint64_t state = 88172645463325252;
+    for (char &character : content) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        character = "0123456789abcdef"[state >> 60];
+    }
+    return content;
+}
+
+TEST(GzipInput, GoesBackToMarks) {
+    const size_t size = 12 * 1024 * 1024;
+    const std::string content = noise(size);
+    /* Two members, so that marks may stand between them, too. */
+    const std::string compressed = gzip(content.substr(0, 5000000)) + gzip(content.substr(5000000));
+    Counting memory(compressed, 10000);
+    memory.let_go();
+    GzipInput input(memory);
+    input.keep_marks();
+    std::string buffer(100000, '\0');
+    size_t position = 0;
+    const auto read_on = [&] {
+        size_t count = input.read(reinterpret_cast<uint8_t *>(buffer.data()), buffer.size());
+        ASSERT_EQ(content.compare(position, count, buffer, 0, count), 0) << position;
+        position += count;
+        ASSERT_TRUE(count > 0 || position == size);
+    };
+    const auto go = [&](size_t offset) {
+        int64_t reached = input.go_near(static_cast<int64_t>(offset));
+        ASSERT_GE(reached, 0);
+        ASSERT_LE(static_cast<size_t>(reached), offset);
+        position = static_cast<size_t>(reached);
+        while (position < offset)
+            read_on();
+        read_on();
+    };
+    while (position < size)
+        read_on();
+    /* A step back costs about the step, or the distance of marks. */
+    for (size_t back : {size_t{10}, size_t{500000}, size_t{2000000}, size_t{6000000}}) {
+        go(size);
+        const size_t before = memory.total;
+        go(size - back);
+        EXPECT_LE(memory.total - before, (2 * back + 1500000) * compressed.size() / size) << back;
+    }
+    for (uint64_t i = 1; i < 150; ++i)
+        go((i * 2654435761u) % size);
+    go(0);
+    EXPECT_EQ(input.go_near(0) >= 0, true);
+}
+
+TEST(GzipInput, StaysWhereItsInputCanNotGo) {
+    const std::string content = noise(3 * 1024 * 1024);
+    MemoryInput memory(gzip(content));
+    GzipInput input(memory);
+    input.keep_marks();
+    std::string buffer(2 * 1024 * 1024, '\0');
+    size_t count = input.read(reinterpret_cast<uint8_t *>(buffer.data()), buffer.size());
+    EXPECT_EQ(input.go_near(0), -1);
+    EXPECT_EQ(input.go_near(static_cast<int64_t>(count) + 5), static_cast<int64_t>(count));
+    std::string next(1000, '\0');
+    size_t more = input.read(reinterpret_cast<uint8_t *>(next.data()), next.size());
+    EXPECT_EQ(content.compare(count, more, next, 0, more), 0);
+}
+
 } // namespace

@@ -27,12 +27,20 @@ public:
         position_ += count;
         return count;
     }
+    int64_t go_near(int64_t offset) override {
+        if (!can_go_)
+            return -1;
+        position_ = std::min(static_cast<size_t>(offset), bytes_.size());
+        return static_cast<int64_t>(position_);
+    }
     size_t position() const { return position_; }
+    void let_go() { can_go_ = true; }
 
 private:
     std::string bytes_;
     size_t piece_;
     bool fault_;
+    bool can_go_ = false;
     size_t position_ = 0;
 };
 
@@ -84,6 +92,14 @@ inline Outcome read_all(source::DocumentReader &reader) {
         outcome.damage_line = damage.line;
     }
     return outcome;
+}
+
+/* Where a reader says that the documents lie. */
+inline std::vector<source::DocumentStart> all_starts(source::DocumentReader &reader) {
+    std::vector<source::DocumentStart> all, some;
+    while (reader.next_starts(&some))
+        all.insert(all.end(), some.begin(), some.end());
+    return all;
 }
 
 } // namespace mongoferry::test

@@ -91,7 +91,7 @@ ArchiveReader::ArchiveReader(Input &input, std::string database, std::string col
 void ArchiveReader::begin_block() {
     if (!input_.fill(4) && input_.available() == 0)
         throw Damage(input_.offset(), "The archive ends before the collection \"" + collection_ + "\" is complete.");
-    int64_t offset = input_.offset();
+    int64_t offset = block_ = input_.offset();
     std::optional<bson::View> header = next_own_document(input_, "a block's header");
     if (!header)
         throw Damage(offset, "A block has no header.");
@@ -103,7 +103,7 @@ void ArchiveReader::begin_block() {
     if (ours && is_final) {
         uint64_t expected =
             static_cast<uint64_t>(bson::load_int64(required(*header, "CRC", bson::Type::int64, offset, what).bytes));
-        if (expected != checksum_)
+        if (is_checksum_whole_ && expected != checksum_)
             throw Damage(offset, "The checksum of the collection \"" + collection_ + "\" is " + hexadecimal(checksum_) +
                                      ", but the archive says " + hexadecimal(expected) + ".");
         state_ = State::at_end;
@@ -113,6 +113,33 @@ void ArchiveReader::begin_block() {
         state_ = ours ? State::in_block : State::in_other_block;
     }
     input_.consume(header->size);
+}
+
+void ArchiveReader::enter(const Section &section) {
+    input_.consume(handed_out_);
+    handed_out_ = 0;
+    end_ = section.end;
+    if (section.block < 0) {
+        go_to_first(input_, 0);
+        state_ = State::at_start;
+        checksum_ = 0;
+        is_checksum_whole_ = true;
+        return;
+    }
+    if (state_ != State::in_block || block_ != section.block || input_.offset() > section.first) {
+        is_checksum_whole_ = false;
+        go_to_first(input_, section.block);
+        begin_block();
+        if (state_ != State::in_block || input_.offset() > section.first) {
+            state_ = State::at_end;
+            throw Damage(section.block, "No block with documents of the collection \"" + collection_ +
+                                            "\" begins here, where a chunk says so.");
+        }
+    }
+    if (input_.offset() != section.first) {
+        is_checksum_whole_ = false;
+        go_to_first(input_, section.first);
+    }
 }
 
 bool ArchiveReader::next_batch(Batch *batch) {
@@ -125,6 +152,9 @@ bool ArchiveReader::next_batch(Batch *batch) {
     }
     size_t needed = 4;
     while (state_ != State::at_end) {
+        const size_t left = bytes_before(end_, input_.offset());
+        if (left == 0)
+            return false;
         if (state_ == State::between_blocks) {
             begin_block();
             needed = 4;
@@ -139,7 +169,7 @@ bool ArchiveReader::next_batch(Batch *batch) {
         }
         if (state_ == State::in_final_block)
             throw Damage(input_.offset(), "The end of a collection is followed by documents.");
-        Run run = frame_documents(input_.data(), input_.available(), Terminator::yes);
+        Run run = frame_documents(input_.data(), input_.available(), Terminator::yes, left);
         if (run.size == 0 && !run.damage.empty())
             throw Damage(input_.offset(), run.damage);
         needed = run.size == 0 ? run.needed : 4;

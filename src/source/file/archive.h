@@ -40,9 +40,14 @@ public:
     /* The input, which stands at the archive's first byte, must outlive this. */
     ArchiveReader(Input &input, std::string database, std::string collection);
     bool next_batch(Batch *batch) override;
+    /* A block of the collection must begin at section.block. The checksum is of no use then and is not looked at,
+     * unless everything before was read, too. */
+    void enter(const Section &section) override;
     int64_t position() const noexcept override { return input_.offset() + static_cast<int64_t>(handed_out_); }
 
 private:
+    int64_t block() const noexcept override { return block_; }
+
     enum class State { at_start, between_blocks, in_block, in_other_block, in_final_block, at_end };
     void begin_block();
 
@@ -52,6 +57,9 @@ private:
     State state_ = State::at_start;
     size_t handed_out_ = 0; /* bytes at the window's start that the last batch covers */
     uint64_t checksum_ = 0;
+    bool is_checksum_whole_ = true; /* of all documents that come before */
+    int64_t block_ = -1;            /* where the header of the block is that the input stands in */
+    int64_t end_ = -1;              /* of the section */
 };
 
 } // namespace mongoferry::source

@@ -3,10 +3,19 @@
 
 namespace mongoferry::source {
 
+void BsonFileReader::enter(const Section &section) {
+    handed_out_ = 0;
+    end_ = section.end;
+    go_to_first(input_, section.first);
+}
+
 bool BsonFileReader::next_batch(Batch *batch) {
     input_.consume(handed_out_);
     handed_out_ = 0;
 
+    const size_t left = bytes_before(end_, input_.offset());
+    if (left == 0)
+        return false;
     size_t needed = 4;
     while (true) {
         if (!input_.fill(needed)) {
@@ -18,7 +27,7 @@ bool BsonFileReader::next_batch(Batch *batch) {
                                                     " bytes are announced, " + std::to_string(input_.available()) +
                                                     " are there.");
         }
-        Run run = frame_documents(input_.data(), input_.available(), Terminator::no);
+        Run run = frame_documents(input_.data(), input_.available(), Terminator::no, left);
         if (run.size > 0) {
             /* A fault behind the run is found again, and thrown, at the next call. */
             hand_out(batch, input_.data(), run.size, input_.offset());

@@ -15,10 +15,12 @@ public:
     explicit BsonFileReader(Input &input, size_t batch_size = BufferedInput::usual_capacity)
         : input_(input, batch_size) {}
     bool next_batch(Batch *batch) override;
+    void enter(const Section &section) override;
     int64_t position() const noexcept override { return input_.offset() + static_cast<int64_t>(handed_out_); }
 
 private:
     BufferedInput input_;
+    int64_t end_ = -1;      /* of the section */
     size_t handed_out_ = 0; /* bytes at the window's start that the last batch covers */
 };
 

@@ -1,6 +1,7 @@
 /* See buffered_input.h. */
 #include "source/file/buffered_input.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace mongoferry::source {
@@ -36,6 +37,27 @@ bool BufferedInput::fill(size_t size) {
         at_end_ = count == 0;
     }
     return available() >= size;
+}
+
+bool BufferedInput::go_to(int64_t offset) {
+    const int64_t window_start = offset_ - static_cast<int64_t>(begin_);
+    if (offset >= window_start && offset <= offset_ + static_cast<int64_t>(available())) {
+        begin_ = static_cast<size_t>(offset - window_start);
+        offset_ = offset;
+        return true;
+    }
+    const int64_t reached = input_.go_near(offset);
+    if (reached >= 0) {
+        begin_ = end_ = 0;
+        offset_ = reached;
+        at_end_ = false;
+    }
+    while (offset_ < offset) {
+        if (!fill(1))
+            return false;
+        consume(static_cast<size_t>(std::min(static_cast<int64_t>(available()), offset - offset_)));
+    }
+    return offset_ == offset;
 }
 
 } // namespace mongoferry::source

@@ -32,6 +32,10 @@ public:
         offset_ += static_cast<int64_t>(size);
     }
 
+    /* Goes back or forth to a byte, as the input has it: at once, or by reading what lies between. False if the input
+     * ends before, or can't go back. Pointers into the window are void. */
+    bool go_to(int64_t offset);
+
 private:
     void make_room(size_t size);
 

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 extern "C" {
@@ -74,25 +73,23 @@ DescriptorReservation::~DescriptorReservation() {
 RegularFile::RegularFile(const std::string &path) : path_(path) {
     /* Looked at before it is opened, because opening a device may do something; and after, because it may be another.
      */
-    struct stat status;
-    if (stat(path.c_str(), &status) != 0)
+    if (stat(path.c_str(), &status_) != 0)
         throw system_error("open file", path, errno);
-    if (S_ISREG(status.st_mode)) {
+    if (S_ISREG(status_.st_mode)) {
         descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (descriptor_ < 0)
             throw system_error("open file", path, errno);
-        if (fstat(descriptor_, &status) != 0) {
+        if (fstat(descriptor_, &status_) != 0) {
             int number = errno;
             ::close(descriptor_);
             throw system_error("examine file", path, number);
         }
     }
-    if (!S_ISREG(status.st_mode)) {
+    if (!S_ISREG(status_.st_mode)) {
         if (descriptor_ >= 0)
             ::close(descriptor_);
         throw Error(ERRCODE_WRONG_OBJECT_TYPE, "\"" + to_valid_text(path) + "\" is not a regular file");
     }
-    size_ = status.st_size;
 }
 
 RegularFile::~RegularFile() {
@@ -110,6 +107,20 @@ size_t RegularFile::read(uint8_t *to, size_t capacity) {
     }
 }
 
+int64_t RegularFile::go_near(int64_t offset) {
+    offset = std::min(offset, size()); /* far beyond, lseek() fails in its own way */
+    if (lseek(descriptor_, offset, SEEK_SET) < 0)
+        throw system_error("seek in file", path_, errno);
+    return offset;
+}
+
+bool RegularFile::is_unchanged() const noexcept {
+    struct stat now;
+    return stat(path_.c_str(), &now) == 0 && now.st_dev == status_.st_dev && now.st_ino == status_.st_ino &&
+           now.st_size == status_.st_size && now.st_ctim.tv_sec == status_.st_ctim.tv_sec &&
+           now.st_ctim.tv_nsec == status_.st_ctim.tv_nsec;
+}
+
 bool RegularFile::is_gzipped() const {
     uint8_t beginning[256];
     ssize_t count = pread(descriptor_, beginning, sizeof beginning, 0);
@@ -121,7 +132,7 @@ bool RegularFile::is_gzipped() const {
     /* A document of 559903 bytes begins with the same four bytes; then what is behind them must tell. */
     int32_t length = bson::load_int32(beginning);
     uint8_t last = 1;
-    if (length > size_ || !resembles_document(beginning, size))
+    if (length > this->size() || !resembles_document(beginning, size))
         return true;
     if (pread(descriptor_, &last, 1, length - 1) < 0)
         throw system_error("read file", path_, errno);

@@ -14,6 +14,7 @@
 
 #include <memory>
 #include <string>
+#include <sys/stat.h>
 
 namespace mongoferry::source {
 
@@ -40,16 +41,20 @@ public:
     explicit RegularFile(const std::string &path);
     ~RegularFile() override;
     size_t read(uint8_t *to, size_t capacity) override;
+    int64_t go_near(int64_t offset) override;
 
     const std::string &path() const noexcept { return path_; }
-    int64_t size() const noexcept { return size_; } /* when it was opened */
+    int64_t size() const noexcept { return status_.st_size; } /* when it was opened */
+    /* True if the path still leads to this file and nothing has been done to the file since it was opened, as far as
+     * its size and times tell. */
+    bool is_unchanged() const noexcept;
     bool is_gzipped() const;
 
 private:
     std::string path_;
     DescriptorReservation reservation_;
     int descriptor_ = -1;
-    int64_t size_ = 0;
+    struct stat status_;
 };
 
 class ContentInput : public Input {
@@ -59,6 +64,14 @@ public:
         return gzip_ ? gzip_->read(to, capacity) : file_.read(to, capacity);
     }
 
+    int64_t go_near(int64_t offset) override { return gzip_ ? gzip_->go_near(offset) : file_.go_near(offset); }
+    /* To be called before reading where go_near() will be used: makes going back in compressed files cheap. */
+    void expect_to_go_back() noexcept {
+        if (gzip_)
+            gzip_->keep_marks();
+    }
+
+    const RegularFile &file() const noexcept { return file_; }
     const std::string &path() const noexcept { return file_.path(); }
     bool is_compressed() const noexcept { return gzip_ != nullptr; }
     /* Of the content; an estimate, from what was read so far, if it is compressed. */

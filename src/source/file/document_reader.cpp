@@ -9,9 +9,9 @@ constexpr size_t prefix_size = 4;
 constexpr int32_t min_document_size = 5;
 } // namespace
 
-Run frame_documents(const uint8_t *bytes, size_t size, Terminator terminator) {
+Run frame_documents(const uint8_t *bytes, size_t size, Terminator terminator, size_t before) {
     Run run;
-    while (size - run.size >= prefix_size) {
+    while (run.size < before && size - run.size >= prefix_size) {
         const uint8_t *document = bytes + run.size;
         int32_t length = bson::load_int32(document);
         if (length < min_document_size || length > max_document_size) {
@@ -33,9 +33,26 @@ Run frame_documents(const uint8_t *bytes, size_t size, Terminator terminator) {
         run.size += static_cast<size_t>(length);
         ++run.documents;
     }
-    if (run.size < size)
+    if (run.size < size && run.size < before)
         run.needed = prefix_size;
     return run;
+}
+
+void go_to_first(BufferedInput &input, int64_t first) {
+    if (!input.go_to(first))
+        throw Damage(input.offset(), "The file ends before byte " + std::to_string(first) + ", where a chunk begins.");
+}
+
+bool DocumentReader::next_starts(std::vector<DocumentStart> *starts) {
+    starts->clear();
+    Batch batch;
+    if (!next_batch(&batch))
+        return false;
+    bson::View document;
+    while (batch.next(&document))
+        starts->push_back(
+            {batch.first_offset + (document.data - batch.start), static_cast<int64_t>(document.size), block()});
+    return true;
 }
 
 bool resembles_document(const uint8_t *bytes, size_t size) noexcept {

@@ -2,29 +2,14 @@
 #include "source/file/file_source.h"
 
 #include "pg/encoding.h"
-#include "source/file/archive.h"
-#include "source/file/bson_file.h"
-#include "source/file/content_input.h"
+#include "source/file/collection_reader.h"
 #include "source/file/dump.h"
-#include "source/file/json_file.h"
 
 #include <limits>
 
 namespace mongoferry::source {
 
 namespace {
-
-std::unique_ptr<DocumentReader> make_reader(const CollectionFile &file, Input &input, size_t batch_size) {
-    switch (file.format) {
-    case FileFormat::bson:
-        return std::make_unique<BsonFileReader>(input, batch_size);
-    case FileFormat::json:
-        return std::make_unique<JsonFileReader>(input, batch_size);
-    case FileFormat::archive:
-        return std::make_unique<ArchiveReader>(input, file.database, file.collection);
-    }
-    throw Error(ERRCODE_INTERNAL_ERROR, "unexpected format of file \"" + file.path + "\"");
-}
 
 /* Keeps the first `documents` of a batch. */
 void shorten(Batch *batch, int64_t documents) noexcept {
@@ -38,28 +23,18 @@ void shorten(Batch *batch, int64_t documents) noexcept {
 class FileSource final : public Source {
 public:
     explicit FileSource(const FileOptions &options) : options_(options) {}
+    ~FileSource() override { close(); }
 
     void open(const Request &request) override {
         close();
-        if (request.range.kind == Range::Kind::ids || request.range.kind == Range::Kind::list)
-            throw Error(ERRCODE_INVALID_PARAMETER_VALUE, "a range of _id can't be read from a file",
-                        "The bounds of the chunk were made for a live server.", "Split the source again.");
-        if (request.range.kind != Range::Kind::all)
-            throw Error(ERRCODE_FEATURE_NOT_SUPPORTED, "a range of a file can't be read yet");
-        CollectionFile file = locate_collection(options_, request.database, request.collection);
-        input_ = std::make_unique<ContentInput>(file.path);
-        reader_ = make_reader(file, *input_, BufferedInput::usual_capacity);
+        reader_ = open_range(locate_collection(options_, request.database, request.collection), request.range);
         left_ = request.limit > 0 ? request.limit : std::numeric_limits<int64_t>::max();
     }
 
     bool next_batch(Batch *batch) override {
-        try {
-            if (!reader_ || left_ == 0 || !reader_->next_batch(batch)) {
-                close(); /* now, not at the end of a query that may read many files */
-                return false;
-            }
-        } catch (const Damage &damage) {
-            throw damage_error(input_->path(), input_->is_compressed(), damage);
+        if (!reader_ || left_ == 0 || !reader_->next_batch(batch)) {
+            close(); /* now, not at the end of a query that may read many files */
+            return false;
         }
         int64_t documents = reader_->documents();
         if (documents > left_) {
@@ -73,15 +48,11 @@ public:
         return true;
     }
 
-    void close() noexcept override {
-        reader_.reset();
-        input_.reset();
-    }
+    void close() noexcept override { give_back(std::move(reader_)); }
 
 private:
     FileOptions options_;
-    std::unique_ptr<ContentInput> input_; /* before the reader, which reads it */
-    std::unique_ptr<DocumentReader> reader_;
+    std::unique_ptr<CollectionReader> reader_;
     int64_t left_ = 0; /* documents to hand out yet */
 };
 
@@ -96,24 +67,24 @@ SizeEstimate estimate_size(const FileOptions &options, const std::string &databa
     SizeEstimate estimate;
     try {
         CollectionFile file = locate_collection(options, database, collection);
-        ContentInput input(file.path);
         if (file.format == FileFormat::archive) {
+            ContentInput input(file.path);
             uint8_t sample[4096]; /* only to see how well it is compressed */
             input.read(sample, sizeof sample);
             estimate.bytes = input.estimated_size();
             return estimate;
         }
-        std::unique_ptr<DocumentReader> reader = make_reader(file, input, sample_size);
+        CollectionReader reader(file, sample_size);
         Batch batch;
-        if (!reader->next_batch(&batch)) {
+        if (!reader.next_batch(&batch)) {
             estimate.bytes = 0;
             return estimate;
         }
         int64_t size = batch.end - batch.start;
-        estimate.document_size = size / reader->documents();
+        estimate.document_size = size / reader.documents();
         /* Of Extended JSON, as much becomes BSON as did of the sample. */
-        estimate.bytes = static_cast<int64_t>(static_cast<double>(input.estimated_size()) * static_cast<double>(size) /
-                                              static_cast<double>(reader->position()));
+        estimate.bytes = static_cast<int64_t>(static_cast<double>(reader.content().estimated_size()) *
+                                              static_cast<double>(size) / static_cast<double>(reader.position()));
     } catch (const Error &) {
         /* The scan will say it. */
     } catch (const Damage &) {

@@ -36,8 +36,8 @@ struct FileOptions {
     std::string server_name; /* of the foreign server, for messages */
 };
 
-/* A source over the dump. The collection to read is named in the Request given to open(); of the Request also the limit
- * counts, the rest is ignored. Nothing is opened before open(). */
+/* A source over the dump. The collection to read is named in the Request given to open(); of the Request also the
+ * limit and the range (all or bytes) count, the rest is ignored. Nothing is opened before open(). */
 std::unique_ptr<Source> make_file_source(const FileOptions &options);
 
 /* The collections of a database in the dump, by name. database may be empty (needed only where there are several).

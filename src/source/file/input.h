@@ -33,6 +33,11 @@ public:
     /* Reads up to capacity (> 0) bytes and returns how many; 0 at the end, and only there. What could be read before a
      * fault is returned first; the fault is thrown (Damage, or an error of the backend) at the call after. */
     virtual size_t read(uint8_t *to, size_t capacity) = 0;
+
+    /* Goes back or forth to the byte at `offset`, or to one before it, the nearest that can be had without reading (it
+     * may be the one that the input stands at anyway). Returns where the input stands now; -1 from one that can do
+     * nothing of the kind and still is where it was. */
+    virtual int64_t go_near(int64_t) { return -1; }
 };
 
 } // namespace mongoferry::source

@@ -53,6 +53,8 @@ public:
         }
         return found_;
     }
+    /* Of the object, when its end is found. */
+    size_t size() const noexcept { return position_; }
 
 private:
     size_t position_ = 0;
@@ -67,8 +69,14 @@ JsonFileReader::JsonFileReader(Input &input, size_t batch_size) : input_(input, 
     batch_.reserve(batch_size);
 }
 
+/* What is wrong at a byte of the window. */
+Damage JsonFileReader::damage_at(size_t offset, const std::string &detail) const {
+    return Damage(input_.offset() + static_cast<int64_t>(offset), detail,
+                  is_line_known_ ? line_ + count_lines(input_.data(), offset) : 0);
+}
+
 void JsonFileReader::damaged(const std::string &detail) const {
-    throw Damage(input_.offset(), detail, line_);
+    throw damage_at(0, detail);
 }
 
 void JsonFileReader::consume(size_t size) {
@@ -92,19 +100,50 @@ int JsonFileReader::skip_white_space() {
     return end_of_file;
 }
 
-/* Goes to the brace that opens the next document; false if there is none. */
-bool JsonFileReader::find_start() {
-    if (state_ == State::at_start) {
-        if (input_.fill(3) && memcmp(input_.data(), "\xef\xbb\xbf", 3) == 0)
-            input_.consume(3); /* a byte order mark */
-        if (input_.fill(2) && (memcmp(input_.data(), "\xff\xfe", 2) == 0 || memcmp(input_.data(), "\xfe\xff", 2) == 0))
-            damaged("The file is encoded in UTF-16; it must be UTF-8.");
-        state_ = State::documents;
-        if (skip_white_space() == '[') {
-            consume(1);
-            state_ = State::array_start;
-        }
+/* Reads what may be before the first document, and sees from it whether the file is an array. */
+void JsonFileReader::begin() {
+    if (input_.fill(3) && memcmp(input_.data(), "\xef\xbb\xbf", 3) == 0)
+        input_.consume(3); /* a byte order mark */
+    if (input_.fill(2) && (memcmp(input_.data(), "\xff\xfe", 2) == 0 || memcmp(input_.data(), "\xfe\xff", 2) == 0))
+        damaged("The file is encoded in UTF-16; it must be UTF-8.");
+    state_ = State::documents;
+    if (skip_white_space() == '[') {
+        consume(1);
+        state_ = State::array_start;
     }
+}
+
+void JsonFileReader::enter(const Section &section) {
+    end_ = section.end;
+    pending_.reset();
+    if (section.first == 0) {
+        go_to_first(input_, 0);
+        state_ = State::at_start;
+        line_ = 1;
+        is_line_known_ = true;
+        return;
+    }
+    if (state_ == State::at_start)
+        begin();
+    const int64_t distance = section.first - input_.offset();
+    if (distance >= 0 && distance <= static_cast<int64_t>(input_.available())) {
+        consume(static_cast<size_t>(distance));
+    } else {
+        go_to_first(input_, section.first);
+        is_line_known_ = false;
+    }
+    if (!input_.fill(1) || *input_.data() != '{')
+        damaged("A document is expected here, where a chunk begins.");
+    if (state_ != State::documents)
+        state_ = State::array_element;
+}
+
+/* Goes to the brace that opens the next document; false if there is none in the section. */
+bool JsonFileReader::find_start() {
+    if (bytes_before(end_, input_.offset()) == 0)
+        return false;
+    if (state_ == State::at_start)
+        begin();
     int character = skip_white_space();
     if (state_ == State::after_element) {
         if (character == ',') {
@@ -130,7 +169,7 @@ bool JsonFileReader::find_start() {
     }
     if (character != '{')
         damaged("A document is expected here.");
-    return true;
+    return bytes_before(end_, input_.offset()) > 0;
 }
 
 /* Converts the next document into the batch; false if there is none. */
@@ -161,15 +200,45 @@ bool JsonFileReader::next_document() {
                     damaged("The file ends inside a document.");
             }
             size_t offset = std::min(error.offset, text.size());
-            throw Damage(input_.offset() + static_cast<int64_t>(offset),
-                         "Invalid Extended JSON: " + std::string(error.what()) + ".",
-                         line_ + count_lines(input_.data(), offset));
+            throw damage_at(offset, "Invalid Extended JSON: " + std::string(error.what()) + ".");
         }
         consume(consumed);
         if (state_ != State::documents)
             state_ = State::after_element;
         return true;
     }
+}
+
+/* The length of the document that begins here, which is in the window then. */
+size_t JsonFileReader::find_end() {
+    EndFinder end;
+    while (!end.found_in(text_of(input_))) {
+        if (input_.available() >= max_json_document_size)
+            damaged("A document is longer than " + std::to_string(max_json_document_size) + " bytes.");
+        if (!input_.fill(input_.available() + 1))
+            damaged("The file ends inside a document.");
+    }
+    return end.size();
+}
+
+bool JsonFileReader::next_starts(std::vector<DocumentStart> *starts) {
+    starts->clear();
+    if (pending_)
+        throw *pending_;
+    try {
+        for (int64_t size = 0; size < static_cast<int64_t>(batch_size_) && find_start(); size += starts->back().size) {
+            const size_t length = find_end();
+            starts->push_back({input_.offset(), static_cast<int64_t>(length), -1});
+            consume(length);
+            if (state_ != State::documents)
+                state_ = State::after_element;
+        }
+    } catch (const Damage &damage) {
+        if (starts->empty())
+            throw;
+        pending_ = damage;
+    }
+    return !starts->empty();
 }
 
 bool JsonFileReader::next_batch(Batch *batch) {

@@ -22,19 +22,26 @@ public:
     /* A batch holds documents until they are batch_size bytes of BSON or more. */
     explicit JsonFileReader(Input &input, size_t batch_size = BufferedInput::usual_capacity);
     bool next_batch(Batch *batch) override;
+    void enter(const Section &section) override;
+    bool next_starts(std::vector<DocumentStart> *starts) override;
     int64_t position() const noexcept override { return input_.offset(); }
 
 private:
     bool next_document();
+    size_t find_end();
+    void begin();
     bool find_start();
     int skip_white_space();
     void consume(size_t size);
+    Damage damage_at(size_t offset, const std::string &detail) const;
     [[noreturn]] void damaged(const std::string &detail) const;
 
     enum class State { at_start, documents, array_start, array_element, after_element, at_end };
     BufferedInput input_;
     State state_ = State::at_start;
     int64_t line_ = 1;
+    bool is_line_known_ = true; /* not when the file was entered midway */
+    int64_t end_ = -1;          /* of the section */
     size_t batch_size_;
     std::vector<uint8_t> batch_;
     std::optional<Damage> pending_; /* found behind the documents of the last batch */
