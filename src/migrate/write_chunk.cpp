@@ -11,17 +11,18 @@
 #include "fdw/chunk_scans.h"
 #include "migrate/chunk_statement.h"
 #include "migrate/document_reader.h"
+#include "migrate/document_slice.h"
 #include "migrate/isolation.h"
 #include "migrate/source_table.h"
-#include "pg/bytea.h"
-#include "pg/guard.h"
 #include "pg/subtransaction.h"
 
-#include <algorithm>
-
 extern "C" {
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_constraint.h"
 #include "commands/trigger.h"
 #include "nodes/makefuncs.h"
+#include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
 PGDLLEXPORT PG_FUNCTION_INFO_V1(mongoferry_write_chunk);
@@ -43,9 +44,6 @@ struct Totals {
 Totals last_totals;
 bool is_running = false;
 
-/* How many bytes of documents are held at once while the bad ones are looked for (and one document more). */
-constexpr int slice_bytes = 16 * 1024 * 1024;
-
 /* A call of write_chunk(). */
 struct Chunk {
     const fdw::TableDescription *table;
@@ -54,16 +52,8 @@ struct Chunk {
     int64 max_refused;         /* -1: any number */
     MemoryContext try_context; /* of one try and what is made of its outcome */
     ReturnSetInfo *result;
+    DocumentSlice *postponed; /* documents that may find later ones to refer to; NULL: there is no later */
     Totals totals;
-};
-
-/* Documents one after the other. */
-struct Slice {
-    StringInfoData bytes;
-    int *starts; /* count + 1 */
-    size_t count;
-    size_t capacity;
-    bool is_last; /* there are no more after it */
 };
 
 /* An error that says nothing about the documents: of rights, resources, connections, the statement or the server. It is
@@ -124,55 +114,6 @@ ErrorData *try_documents(Chunk *chunk, PlannedFor planned_for, const bytea *boun
     return error;
 }
 
-/* False if there is no document left. */
-bool read_slice(Reading *reading, Slice *slice) {
-    resetStringInfo(&slice->bytes);
-    slice->count = 0;
-    slice->is_last = false;
-    while (slice->bytes.len < slice_bytes) {
-        bson::View document;
-        if (!next_document(reading, &document)) {
-            slice->is_last = true;
-            break;
-        }
-        if (slice->count + 1 >= slice->capacity) {
-            slice->capacity *= 2;
-            slice->starts = static_cast<int *>(repalloc(slice->starts, slice->capacity * sizeof(int)));
-        }
-        slice->starts[slice->count++] = slice->bytes.len;
-        appendBinaryStringInfo(&slice->bytes, reinterpret_cast<const char *>(document.data),
-                               static_cast<int>(document.size));
-        slice->starts[slice->count] = slice->bytes.len;
-    }
-    return slice->count > 0;
-}
-
-bson::View bytes_of(const Slice *slice, Isolation::Piece piece) {
-    const int start = slice->starts[piece.first];
-    return {reinterpret_cast<const uint8_t *>(slice->bytes.data) + start,
-            static_cast<size_t>(slice->starts[piece.end] - start)};
-}
-
-const bytea *bounds_of(const Slice *slice, Isolation::Piece piece) {
-    return pg_entry([&] {
-        source::Range range;
-        range.kind = source::Range::Kind::raw;
-        range.raw = bytes_of(slice, piece);
-        const bson::Document bounds = source::render_range(range);
-        return pg_guard([&] { return make_bytea(bounds.data(), bounds.size()); });
-    });
-}
-
-/* The document of the piece that the statement had been given last when it failed. */
-size_t document_at_hand(const Slice *slice, Isolation::Piece piece) {
-    const int64_t offset = fdw::chunk_scans().raw_offset;
-    if (offset < 0)
-        return Isolation::unknown;
-    const int at = slice->starts[piece.first] + static_cast<int>(offset);
-    const int *found = std::upper_bound(slice->starts + piece.first, slice->starts + piece.end, at);
-    return static_cast<size_t>(found - slice->starts) - 1;
-}
-
 /* A row of the result: the document and why it was refused. */
 void refuse(Chunk *chunk, bson::View document, const ErrorData *error) {
     Datum values[9];
@@ -192,51 +133,106 @@ void refuse(Chunk *chunk, bson::View document, const ErrorData *error) {
     ++chunk->totals.refused;
 }
 
-/* False as soon as more documents are refused than may be. */
-bool isolate_in_slice(Chunk *chunk, const Slice *slice, Isolation *isolation) {
-    while (!isolation->finished()) {
+/* A foreign key of a table to itself was violated: what it refers to may be among the documents that follow. In a
+ * partitioned table the constraint is a partition's, and refers to the table. */
+bool is_reference_to_itself(const ErrorData *error) {
+    if (error->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION || !error->schema_name || !error->table_name ||
+        !error->constraint_name)
+        return false;
+    const Oid table = get_relname_relid(error->table_name, get_namespace_oid(error->schema_name, true));
+    if (!OidIsValid(table))
+        return false;
+    HeapTuple tuple =
+        SearchSysCache1(CONSTROID, ObjectIdGetDatum(get_relation_constraint_oid(table, error->constraint_name, true)));
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    const Oid referenced = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple))->confrelid;
+    ReleaseSysCache(tuple);
+    return referenced == table ||
+           (get_rel_relispartition(table) && list_member_oid(get_partition_ancestors(table), referenced));
+}
+
+/* The document has failed alone. False if more documents are refused now than may be. */
+bool settle(Chunk *chunk, bson::View document, const ErrorData *error) {
+    if (chunk->postponed && !chunk->postponed->is_full() && is_reference_to_itself(error)) {
+        append_document(chunk->postponed, document);
+        return true;
+    }
+    refuse(chunk, document, error);
+    return chunk->max_refused < 0 || chunk->totals.refused <= chunk->max_refused;
+}
+
+/* Writes what can be written of the documents. False as soon as more are refused than may be. */
+bool isolate_in_slice(Chunk *chunk, const DocumentSlice *slice, Isolation *isolation) {
+    MemoryContext context = MemoryContextSwitchTo(chunk->try_context);
+    bool goes_on = true;
+    for (isolation->begin(slice->count); goes_on && !isolation->finished();) {
         CHECK_FOR_INTERRUPTS();
         MemoryContextReset(chunk->try_context);
         const Isolation::Piece piece = isolation->next();
-        const ErrorData *error = try_documents(
-            chunk, piece.size() <= few_documents ? PlannedFor::few : PlannedFor::chunk, bounds_of(slice, piece));
+        ErrorData *error = try_documents(chunk, piece.size() <= few_documents ? PlannedFor::few : PlannedFor::chunk,
+                                         raw_bounds(slice, piece.first, piece.end));
         if (!error) {
             isolation->succeeded();
             continue;
         }
-        const size_t at = document_at_hand(slice, piece);
-        isolation->failed(at);
+        const int64_t offset = fdw::chunk_scans().raw_offset;
+        isolation->failed(offset < 0 ? Isolation::unknown : document_at(slice, piece.first, offset));
         if (piece.size() > 1)
             continue;
-        if (at == Isolation::unknown) /* it failed before it had read the document: it is not the document's fault */
-            ReThrowError(const_cast<ErrorData *>(error));
-        refuse(chunk, bytes_of(slice, piece), error);
-        if (chunk->max_refused >= 0 && chunk->totals.refused > chunk->max_refused)
-            return false;
+        if (offset < 0) /* it failed before it had read the document: it is not the document's fault */
+            ReThrowError(error);
+        goes_on = settle(chunk, slice->view(piece.first, piece.end), error);
     }
-    return true;
+    MemoryContextSwitchTo(context);
+    return goes_on;
+}
+
+/* The documents that referred to others of their table which were not there: again, as long as that helps. Each time in
+ * the reverse order, so that a chain of them is written in one go in whichever direction it runs. */
+bool isolate_postponed(Chunk *chunk) {
+    constexpr int most_passes = 50; /* more are of no use to anybody but a chain of thousands in disorder */
+    DocumentSlice current = make_slice();
+    DocumentSlice left = *chunk->postponed;
+    bool goes_on = true;
+    bool is_last = false;
+    for (int pass = 1; goes_on && left.count > 0; ++pass) {
+        clear_slice(&current);
+        for (size_t i = left.count; i-- > 0;)
+            append_document(&current, left.view(i, i + 1));
+        clear_slice(&left);
+        chunk->postponed = is_last ? nullptr : &left;
+        Isolation isolation;
+        goes_on = isolate_in_slice(chunk, &current, &isolation);
+        /* What is left when it does not help is tried once more, for the errors. */
+        is_last = left.count == current.count || pass == most_passes;
+    }
+    return goes_on;
 }
 
 /* Writes what can be written of the chunk. False if it was stopped by max_refused. */
 bool isolate(Chunk *chunk) {
-    MemoryContext context = CurrentMemoryContext;
-    Reading *reading = open_reading(context, chunk->table, chunk->bounds, -1);
-    Slice slice{};
-    initStringInfo(&slice.bytes);
-    slice.capacity = 1024;
-    slice.starts = static_cast<int *>(palloc(slice.capacity * sizeof(int)));
+    Reading *reading = open_reading(CurrentMemoryContext, chunk->table, chunk->bounds, -1);
+    DocumentSlice slice = make_slice();
+    DocumentSlice postponed = make_slice();
+    chunk->postponed = &postponed;
     Isolation isolation;
     bool goes_on = true;
-    while (goes_on && !slice.is_last && read_slice(reading, &slice)) {
+    for (bool is_last = false; goes_on && !is_last;) {
+        clear_slice(&slice);
+        bson::View document;
+        while (!slice.is_full() && !is_last) {
+            if (next_document(reading, &document))
+                append_document(&slice, document);
+            else
+                is_last = true;
+        }
         chunk->totals.documents += static_cast<int64>(slice.count);
         chunk->totals.bytes += slice.bytes.len;
-        isolation.begin(slice.count);
-        MemoryContextSwitchTo(chunk->try_context);
         goes_on = isolate_in_slice(chunk, &slice, &isolation);
-        MemoryContextSwitchTo(context);
     }
     close_reading(reading);
-    return goes_on;
+    return goes_on && isolate_postponed(chunk);
 }
 
 /* SPI is connected, and the current memory context lives until it is disconnected. */

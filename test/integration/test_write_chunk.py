@@ -823,3 +823,43 @@ def test_documents_larger_than_a_slice(file_source):
     assert refused.keys() == {0, 5, 6, 13}
     assert set(source.target()) == set(range(14)) - {0, 5, 6, 13}
     assert source.totals()["documents"] == 14
+
+
+@pytest.mark.parametrize("partitioned", ["", "PARTITION BY HASH (id)"])
+def test_documents_that_refer_to_later_ones(source, partitioned):
+    """Parents may come after their children, in chains, as they may where nothing is refused; only orphans are refused, and
+    the descendants of what is."""
+    count = 200
+    documents = [{"_id": i, "n": i + 1 if i % 10 != 9 else None, "name": "x"} for i in range(count)]  # chains of ten
+    documents[55]["name"] = None  # and so 50 … 54 have none to refer to
+    documents[129]["n"] = 1000  # nor have 120 … 128
+    source.collection.insert_many(documents)
+    source.connection.execute(
+        f"CREATE TABLE target (id int PRIMARY KEY, n int CONSTRAINT up REFERENCES target, name text NOT NULL) {partitioned}"
+    )
+    if partitioned:
+        for part in range(3):
+            source.connection.execute(
+                f"CREATE TABLE part_{part} PARTITION OF target FOR VALUES WITH (MODULUS 3, REMAINDER {part})"
+            )
+    statement = source.statement("SELECT _id, n, name FROM source", "id, n, name")
+    refused = source.write(statement)
+    assert refused.keys() == set(range(50, 56)) | set(range(120, 130))
+    assert {number for number, row in refused.items() if row["sqlstate"] == "23503"} == refused.keys() - {55}
+    assert set(source.target()) == set(range(count)) - refused.keys()
+    totals = source.totals()
+    assert (totals["documents"], totals["rows_written"], totals["refused"]) == (count, count - 16, 16)
+    source.connection.execute("TRUNCATE target")
+    assert len(source.write(statement, max_refused=4)) == 5
+    assert source.target() == []
+
+
+def test_a_chain_of_thousands(source):
+    """Every document refers to the next one, and the first is bad for another reason."""
+    count = 3000
+    source.collection.insert_many([{"_id": i, "n": i + 1 if i < count - 1 else None, "name": None if i == 0 else "x"} for i in range(count)])
+    source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int REFERENCES target, name text NOT NULL)")
+    start = time.monotonic()
+    assert source.write(source.statement("SELECT _id, n, name FROM source", "id, n, name")).keys() == {0}
+    assert time.monotonic() - start < 10
+    assert source.target() == list(range(1, count))
