@@ -587,7 +587,8 @@ def test_errors_that_are_not_of_the_data_are_raised(source, cause):
 
 
 def test_what_is_raised_can_be_handled_by_the_caller(source):
-    """The subtransactions of a call that fails are gone when its caller handles the error."""
+    """The subtransactions of a call that fails, and its reading of the source, are gone when its caller handles the
+    error."""
     source.collection.insert_many(numbered(50, {3}, {"n": None}))
     source.connection.execute("CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL)")
     source.connection.execute(
@@ -607,11 +608,11 @@ def test_what_is_raised_can_be_handled_by_the_caller(source):
                     PERFORM mongoferry.write_chunk('source_table', '{statement}', decode('{BOUNDS.hex()}', 'hex'));
                 EXCEPTION WHEN lock_not_available THEN
                     INSERT INTO target VALUES (-3, 1);
-                    RETURN 'handled';
+                    RETURN (SELECT count(*) FILTER (WHERE in_use) || ' in use' FROM mongoferry.get_connections());
                 END;
             END $$"""
     )
-    assert source.connection.execute("SELECT call()").fetchone() == ("handled",)
+    assert source.connection.execute("SELECT call()").fetchone() == ("0 in use",)
     assert source.target() == [-3, -1]
 
 
