@@ -69,6 +69,20 @@ void explain_chunk(const Expr *bounds, source::Request *request, ExplainState *e
         explain);
 }
 
+/* The file of a dump that the scan reads; the dump itself where that can't be told, which the scan will say why. */
+const char *dump_file_name(const SourceOptions &options) {
+    return pg_entry([&]() -> const char * {
+        std::string name;
+        try {
+            name =
+                source::describe(file_options(options), options.database ? options.database : "", options.collection);
+        } catch (const Error &) {
+            return options.dump;
+        }
+        return pg_guard([&] { return pstrdup(name.c_str()); });
+    });
+}
+
 } // namespace
 
 void explain_foreign_scan(ForeignScanState *node, ExplainState *explain) {

@@ -343,19 +343,17 @@ private:
                 size_t offset;
                 const char *problem = inference->observe(document, &offset);
                 if (problem)
-                    refuse_corrupt_document(request, batch, document, problem, offset);
+                    refuse_corrupt_document(request, *source, batch, document, problem, offset);
             }
         }
     }
 
     /* The same error as a scan's. */
-    void refuse_corrupt_document(const source::Request &request, const source::Batch &batch, bson::View document,
-                                 const char *problem, size_t offset) {
-        const std::string file =
-            source_.dump ? source::describe(file_options(source_), request.database, request.collection) : "";
+    void refuse_corrupt_document(const source::Request &request, const source::Source &source,
+                                 const source::Batch &batch, bson::View document, const char *problem, size_t offset) {
         const std::string collection = source_.dump ? request.collection : request.database + "." + request.collection;
         bson::Conversion conversion{};
-        conversion.source = {progress_->table, collection.c_str(), source_.dump ? file.c_str() : nullptr};
+        conversion.source = {progress_->table, collection.c_str(), source.file_name()};
         conversion.document = document;
         conversion.offset = batch.first_offset < 0 ? -1 : batch.first_offset + (document.data - batch.start);
         pg_guard([&] { bson::raise_corrupt_document(conversion, document.data + offset, problem); });

@@ -89,8 +89,8 @@ void open_source(ForeignScanState *node, ScanState *state) {
     }
     state->before_open = state->source->statistics();
     pg_entry([&] { state->source->open(*state->request); });
-    if (state->table->source.dump && !state->raw_documents) /* only now it is certain that there is such a file */
-        bson::set_file_name(state->plan, dump_file_name(state->table->source));
+    if (const char *file_name = state->source->file_name())
+        bson::set_file_name(state->plan, file_name);
     state->is_open = true;
     state->at_end = false;
 }

@@ -123,19 +123,6 @@ source::FileOptions file_options(const SourceOptions &options) {
     return {options.dump, options.server->servername};
 }
 
-const char *dump_file_name(const SourceOptions &options) {
-    return pg_entry([&]() -> const char * {
-        std::string name;
-        try {
-            name =
-                source::describe(file_options(options), options.database ? options.database : "", options.collection);
-        } catch (const Error &) {
-            return options.dump;
-        }
-        return pg_guard([&] { return pstrdup(name.c_str()); });
-    });
-}
-
 std::unique_ptr<source::Source> make_source(const SourceOptions &options) {
     if (options.dump)
         return source::make_file_source(file_options(options));

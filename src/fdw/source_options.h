@@ -40,8 +40,4 @@ source::live::ConnectionKey connection_key(const SourceOptions &options);
 source::live::ConnectionOptions connection_options(const SourceOptions &options);
 source::FileOptions file_options(const SourceOptions &options);
 
-/* The file of a dump that a scan reads; the dump itself where that can't be told, which the scan will say why. POD
- * world. */
-const char *dump_file_name(const SourceOptions &options);
-
 } // namespace mongoferry::fdw

@@ -58,6 +58,8 @@ public:
         batch_ = {};
     }
 
+    const char *file_name() const noexcept override { return is_raw_ ? nullptr : inner_->file_name(); }
+
 private:
     bool fetch(Batch *batch) {
         if (!is_raw_) {

@@ -87,6 +87,10 @@ public:
     /* Ends the reading early; harmless when there is nothing open. */
     virtual void close() noexcept = 0;
 
+    /* The path of the file that was opened last, for messages: valid text of the database's encoding, until the next
+     * open(). NULL for a live server, and for documents that come from no file. */
+    virtual const char *file_name() const noexcept { return nullptr; }
+
     const Statistics &statistics() const noexcept { return statistics_; }
 
 protected:

@@ -27,7 +27,9 @@ public:
 
     void open(const Request &request) override {
         close();
-        reader_ = open_range(locate_collection(options_, request.database, request.collection), request.range);
+        const CollectionFile file = locate_collection(options_, request.database, request.collection);
+        file_name_ = to_valid_text(file.path);
+        reader_ = open_range(file, request.range);
         left_ = request.limit > 0 ? request.limit : std::numeric_limits<int64_t>::max();
     }
 
@@ -50,8 +52,11 @@ public:
 
     void close() noexcept override { give_back(std::move(reader_)); }
 
+    const char *file_name() const noexcept override { return file_name_.empty() ? nullptr : file_name_.c_str(); }
+
 private:
     FileOptions options_;
+    std::string file_name_;
     std::unique_ptr<CollectionReader> reader_;
     int64_t left_ = 0; /* documents to hand out yet */
 };
