@@ -47,7 +47,6 @@ SourceOptions resolve_source(Oid server_id, Oid user, const List *table_options,
     options.dump = option_text(server_options, "dump");
     options.database = option_text(table_options, server_options, "database");
     const char *collection = option_text(table_options, "collection");
-    options.collection_given = collection != nullptr;
     options.collection = collection ? collection : relation_name;
 
     const char *uri = option_text(server_options, "uri");

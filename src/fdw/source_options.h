@@ -23,7 +23,6 @@ struct SourceOptions {
     const char *dump;          /* path of a dump; NULL for a live server */
     const char *database;      /* never NULL for a live server that a table reads; may be NULL for files */
     const char *collection;    /* never NULL */
-    bool collection_given;     /* false: collection is the table's name */
 };
 
 /*
