@@ -3,6 +3,7 @@
  * disconnect_all(). Named and behaving as postgres_fdw's functions of this kind, where it has them.
  */
 #include "pg/guard.h"
+#include "pg/set_returning.h"
 
 #include "source/live/live.h"
 
@@ -54,33 +55,23 @@ const char *user_of_mapping(Oid user_mapping) {
 } // namespace mongoferry::fdw
 
 extern "C" Datum mongoferry_get_connections(PG_FUNCTION_ARGS) {
-    using namespace mongoferry::fdw;
-    FuncCallContext *call;
-    if (SRF_IS_FIRSTCALL()) {
-        call = SRF_FIRSTCALL_INIT();
-        MemoryContext previous = MemoryContextSwitchTo(call->multi_call_memory_ctx);
-        TupleDesc row;
-        if (get_call_result_type(fcinfo, nullptr, &row) != TYPEFUNC_COMPOSITE)
-            elog(ERROR, "return type must be a row type");
-        call->tuple_desc = BlessTupleDesc(row);
-        call->user_fctx = copy_connections();
-        MemoryContextSwitchTo(previous);
+    using namespace mongoferry;
+    const ResultRows rows = begin_result_rows(fcinfo);
+    const fdw::Connections *connections = fdw::copy_connections();
+    for (uint64 i = 0; i < connections->count; ++i) {
+        const source::live::CachedConnection &connection = connections->list[i];
+        const ForeignServer *server = GetForeignServerExtended(connection.server, FSV_MISSING_OK);
+        const char *user = fdw::user_of_mapping(connection.user_mapping);
+        Datum values[] = {
+            server ? CStringGetTextDatum(server->servername) : 0,
+            user ? CStringGetTextDatum(user) : 0,
+            BoolGetDatum(connection.valid),
+            BoolGetDatum(connection.in_use),
+        };
+        bool nulls[lengthof(values)] = {!server, !user, false, false};
+        rows.put(values, nulls);
     }
-    call = SRF_PERCALL_SETUP();
-    const Connections *connections = static_cast<const Connections *>(call->user_fctx);
-    if (call->call_cntr >= connections->count)
-        SRF_RETURN_DONE(call);
-    const mongoferry::source::live::CachedConnection &connection = connections->list[call->call_cntr];
-    const ForeignServer *server = GetForeignServerExtended(connection.server, FSV_MISSING_OK);
-    const char *user = user_of_mapping(connection.user_mapping);
-    Datum values[] = {
-        server ? CStringGetTextDatum(server->servername) : 0,
-        user ? CStringGetTextDatum(user) : 0,
-        BoolGetDatum(connection.valid),
-        BoolGetDatum(connection.in_use),
-    };
-    bool nulls[lengthof(values)] = {!server, !user, false, false};
-    SRF_RETURN_NEXT(call, HeapTupleGetDatum(heap_form_tuple(call->tuple_desc, values, nulls)));
+    return 0;
 }
 
 extern "C" Datum mongoferry_disconnect(PG_FUNCTION_ARGS) {
