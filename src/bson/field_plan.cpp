@@ -9,6 +9,7 @@
 #include "bson/field_plan.h"
 
 #include "bson/converter.h"
+#include "bson/path.h"
 
 extern "C" {
 #include "nodes/pg_list.h"
@@ -176,8 +177,7 @@ FieldPlan *make_field_plan(const FieldSpec *fields, int field_count, int slot_co
                                 errhint("Set unwind to the path of the array whose elements become rows.")));
             column->is_position = true;
             continue;
-        } else if (unwind && path.substr(0, unwind_path.size()) == unwind_path &&
-                   (path.size() == unwind_path.size() || path[unwind_path.size()] == '.')) {
+        } else if (unwind && is_at_or_below(path, unwind_path)) {
             column->of_element = true;
             node = path.size() == unwind_path.size() ? plan->element_tree
                                                      : node_at(plan->element_tree, path.substr(unwind_path.size() + 1));

@@ -19,6 +19,7 @@
 
 #include "bson/number_text.h"
 #include "bson/objectid_type_id.h"
+#include "bson/path.h"
 #include "query/filter_node.h"
 
 extern "C" {
@@ -187,12 +188,8 @@ const Field *pushable_field(const RelationFields &relation, Node *node, Oid *bas
     if (!field->path || field->path[0] == '$' || field->options.coerce_strings)
         return nullptr;
     /* A condition on an element is not one on the document. */
-    if (relation.unwind) {
-        size_t length = strlen(relation.unwind);
-        if (strncmp(field->path, relation.unwind, length) == 0 &&
-            (field->path[length] == '\0' || field->path[length] == '.'))
-            return nullptr;
-    }
+    if (relation.unwind && bson::is_at_or_below(field->path, relation.unwind))
+        return nullptr;
     int32 typmod = field->typmod;
     *base_type = getBaseTypeAndTypmod(field->type, &typmod);
     /* A type modifier changes values on the way (numeric(6,2) rounds, varchar(3) cuts blanks). */

@@ -1,6 +1,8 @@
 /* See projection.h. */
 #include "query/projection.h"
 
+#include "bson/path.h"
+
 #include <algorithm>
 
 namespace mongoferry::query {
@@ -49,12 +51,10 @@ bson::Document make_projection(const std::vector<std::string_view> &paths) {
     std::string_view previous;
     bool id_is_named = false;
     for (std::string_view path : wanted) {
-        bool covered = !previous.empty() && path.starts_with(previous) &&
-                       (path.size() == previous.size() || path[previous.size()] == '.');
-        if (covered)
+        if (!previous.empty() && bson::is_at_or_below(path, previous))
             continue;
         /* _id comes by itself; naming only a part of it would lose the rest, which messages need. */
-        if (path == "_id" || path.starts_with("_id.")) {
+        if (bson::is_at_or_below(path, "_id")) {
             if (!id_is_named)
                 projection.append_int32("_id", 1);
             id_is_named = true;
