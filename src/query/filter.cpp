@@ -264,6 +264,28 @@ bool collation_is_harmless(Oid collation) {
     return !OidIsValid(collation) || get_collation_isdeterministic(collation);
 }
 
+/* "column operator constant" of a condition, taken apart. */
+struct Comparison {
+    const Field *field;
+    Oid base_type; /* of the column */
+    StrategyNumber strategy;
+    const Const *constant; /* not NULL */
+};
+
+/* False if it is nothing that may be sent. constant is an operand, or an array of them. */
+bool read_comparison(const RelationFields &relation, Node *column, Oid operator_id, Node *constant, Oid collation,
+                     Comparison *comparison) {
+    if (!IsA(constant, Const))
+        return false;
+    comparison->constant = reinterpret_cast<Const *>(constant);
+    comparison->field = pushable_field(relation, column, &comparison->base_type);
+    if (!comparison->field || comparison->constant->constisnull)
+        return false;
+    comparison->strategy =
+        btree_strategy(operator_id, is_text_type(comparison->base_type) ? TEXTOID : comparison->base_type);
+    return comparison->strategy != InvalidStrategy && collation_is_harmless(collation);
+}
+
 FilterNode *translate_operator(const RelationFields &relation, OpExpr *expression) {
     if (list_length(expression->args) != 2)
         return nullptr;
@@ -276,35 +298,24 @@ FilterNode *translate_operator(const RelationFields &relation, OpExpr *expressio
             return nullptr;
         std::swap(left, right);
     }
-    if (!IsA(right, Const))
+    Comparison comparison;
+    if (!read_comparison(relation, left, operator_id, right, expression->inputcollid, &comparison))
         return nullptr;
-    Const *constant = reinterpret_cast<Const *>(right);
-    Oid base_type;
-    const Field *field = pushable_field(relation, left, &base_type);
-    if (!field || constant->constisnull)
-        return nullptr;
-    StrategyNumber comparison = btree_strategy(operator_id, is_text_type(base_type) ? TEXTOID : base_type);
-    if (comparison == InvalidStrategy || !collation_is_harmless(expression->inputcollid))
-        return nullptr;
-    return translate_comparison(*field, base_type, comparison, constant->consttype, constant->constvalue);
+    return translate_comparison(*comparison.field, comparison.base_type, comparison.strategy,
+                                comparison.constant->consttype, comparison.constant->constvalue);
 }
 
 /* column = ANY (array): a choice of equalities. */
 FilterNode *translate_any(const RelationFields &relation, ScalarArrayOpExpr *expression) {
     Node *left = static_cast<Node *>(linitial(expression->args));
     Node *right = static_cast<Node *>(lsecond(expression->args));
-    if (!expression->useOr || !IsA(right, Const))
-        return nullptr;
-    Const *constant = reinterpret_cast<Const *>(right);
-    Oid base_type;
-    const Field *field = pushable_field(relation, left, &base_type);
-    if (!field || constant->constisnull)
-        return nullptr;
-    StrategyNumber comparison = btree_strategy(expression->opno, is_text_type(base_type) ? TEXTOID : base_type);
-    if (comparison != BTEqualStrategyNumber || !collation_is_harmless(expression->inputcollid))
+    Comparison comparison;
+    if (!expression->useOr ||
+        !read_comparison(relation, left, expression->opno, right, expression->inputcollid, &comparison) ||
+        comparison.strategy != BTEqualStrategyNumber)
         return nullptr;
 
-    ArrayType *array = DatumGetArrayTypeP(constant->constvalue);
+    ArrayType *array = DatumGetArrayTypeP(comparison.constant->constvalue);
     int16 length;
     bool by_value;
     char align;
@@ -319,7 +330,8 @@ FilterNode *translate_any(const RelationFields &relation, ScalarArrayOpExpr *exp
     for (int i = 0; i < count; ++i) {
         if (nulls[i])
             continue; /* equals nothing */
-        FilterNode *child = translate_comparison(*field, base_type, comparison, ARR_ELEMTYPE(array), values[i]);
+        FilterNode *child = translate_comparison(*comparison.field, comparison.base_type, comparison.strategy,
+                                                 ARR_ELEMTYPE(array), values[i]);
         if (!child)
             return nullptr;
         children[child_count++] = child;
