@@ -124,10 +124,8 @@ static void check_uri(const char *uri) {
                  errdetail("Everybody who can connect to this database can read a server's options."),
                  errhint("Leave it out, and give it to the user mapping: CREATE USER MAPPING … OPTIONS (username "
                          "'…', password '…').")));
-    if (verdict.reads_server_files && !may_read_server_files(GetUserId())) {
-        char *what = psprintf("option \"uri\" with %s", verdict.server_file_options);
-        refuse_without_file_rights(what);
-    }
+    if (verdict.reads_server_files)
+        refuse_without_file_rights(psprintf("option \"uri\" with %s", verdict.server_file_options));
 }
 
 static void check_path_option(const char *option, const char *path) {
