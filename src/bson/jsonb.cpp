@@ -445,6 +445,22 @@ bool put_value(Writer *writer, const Value &value, int level, JEntry *entry) {
     return fail_corrupt(writer, "unknown element type");
 }
 
+/* Puts the values of the entries from base into their container, and takes the entries off the stack. */
+bool put_values(Writer *writer, Container *container, uint32_t base, uint32_t count, int level) {
+    for (uint32_t i = 0; i < count; ++i) {
+        JEntry child;
+        const Value value = writer->entries[base + i].value(); /* a copy: the stack may move */
+        if (!put_value(writer, value, level, &child)) {
+            note_field(writer, writer->entries[base + i], i);
+            return false;
+        }
+        if (!add_child(writer, container, child))
+            return false;
+    }
+    writer->entry_count = base;
+    return true;
+}
+
 bool put_array(Writer *writer, View array, int level, JEntry *entry) {
     if (level > max_nesting)
         return fail_nesting(writer);
@@ -462,18 +478,7 @@ bool put_array(Writer *writer, View array, int level, JEntry *entry) {
     Container container;
     if (!open_container(writer, &container, JB_FARRAY, count, count))
         return false;
-    for (uint32_t i = 0; i < count; ++i) {
-        JEntry child;
-        const Value value = writer->entries[base + i].value(); /* a copy: the stack may move */
-        if (!put_value(writer, value, level, &child)) {
-            note_field(writer, writer->entries[base + i], i);
-            return false;
-        }
-        if (!add_child(writer, &container, child))
-            return false;
-    }
-    writer->entry_count = base;
-    return close_container(writer, container, entry);
+    return put_values(writer, &container, base, count, level) && close_container(writer, container, entry);
 }
 
 bool put_object(Writer *writer, View document, int level, JEntry *entry) {
@@ -513,18 +518,7 @@ bool put_object(Writer *writer, View document, int level, JEntry *entry) {
         if (!put_ascii(writer, element.key, element.key_size, &child) || !add_child(writer, &container, child))
             return false;
     }
-    for (uint32_t i = 0; i < count; ++i) {
-        JEntry child;
-        const Value value = writer->entries[base + i].value(); /* a copy: the stack may move */
-        if (!put_value(writer, value, level, &child)) {
-            note_field(writer, writer->entries[base + i], i);
-            return false;
-        }
-        if (!add_child(writer, &container, child))
-            return false;
-    }
-    writer->entry_count = base;
-    return close_container(writer, container, entry);
+    return put_values(writer, &container, base, count, level) && close_container(writer, container, entry);
 }
 
 /* Whether a value becomes an object or array, and so the root itself, or a scalar, which jsonb puts into an array. */
