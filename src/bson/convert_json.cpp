@@ -1,8 +1,8 @@
 /* BSON → json and jsonb, as Extended JSON. See converter.h and convert_json.h. */
 #include "bson/convert_json.h"
 
-#include "bson/extended_json_writer.h"
 #include "bson/jsonb.h"
+#include "bson/string_info_sink.h"
 
 namespace mongoferry::bson {
 
@@ -44,11 +44,7 @@ static bool settle_nul_escapes(StringInfo json, OnNul on_nul) {
 Outcome write_json_text(const Converter &converter, Conversion &conversion, const Value &value, ServerText *text) {
     StringInfoData json;
     initStringInfo(&json);
-    const TextSink sink{[](void *context, const char *piece, size_t size) {
-                            appendBinaryStringInfo(static_cast<StringInfo>(context), piece, static_cast<int>(size));
-                        },
-                        &json};
-    const WriteError written = write_value(value, converter.options.json_format, sink);
+    const WriteError written = write_value(value, converter.options.json_format, string_info_sink(&json));
     if (written.is_too_deep)
         return refuse(conversion, ERRCODE_DATA_EXCEPTION,
                       psprintf("has objects and arrays nested more than %d levels deep", max_nesting));

@@ -4,7 +4,7 @@
  */
 #include "fdw/callbacks.h"
 
-#include "bson/extended_json_writer.h"
+#include "bson/string_info_sink.h"
 #include "pg/guard.h"
 
 extern "C" {
@@ -14,10 +14,6 @@ extern "C" {
 namespace mongoferry::fdw {
 
 namespace {
-
-void append_to_string_info(void *context, const char *characters, size_t size) {
-    appendBinaryStringInfo(static_cast<StringInfo>(context), characters, static_cast<int>(size));
-}
 
 /* Integers beyond this are not exact in JavaScript, so relaxed Extended JSON would lose digits in mongosh. */
 constexpr int64 largest_exact_in_javascript = INT64CONST(9007199254740991);
@@ -42,7 +38,7 @@ const char *json_text(bson::View document) {
     initStringInfo(&json);
     bson::write_document(document,
                          has_large_integer(document) ? bson::JsonFormat::canonical : bson::JsonFormat::relaxed,
-                         {append_to_string_info, &json});
+                         bson::string_info_sink(&json));
     return pg_any_to_server(json.data, json.len, PG_UTF8);
 }
 
