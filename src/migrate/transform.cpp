@@ -8,7 +8,7 @@
  *
  * POD world. Relies on the backend's raw parser for where things stand in the text.
  */
-#include "pg/backend.h"
+#include "pg/set_returning.h"
 
 extern "C" {
 #include "executor/spi.h"
@@ -166,8 +166,7 @@ extern "C" Datum mongoferry_bind_transform(PG_FUNCTION_ARGS) {
 
 extern "C" Datum mongoferry_describe_query(PG_FUNCTION_ARGS) {
     const char *query = text_to_cstring(PG_GETARG_TEXT_PP(0));
-    InitMaterializedSRF(fcinfo, 0);
-    ReturnSetInfo *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+    const mongoferry::ResultRows rows = mongoferry::begin_result_rows(fcinfo);
 
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
@@ -187,8 +186,7 @@ extern "C" Datum mongoferry_describe_query(PG_FUNCTION_ARGS) {
         const Form_pg_attribute column = TupleDescAttr(columns, i);
         Datum values[] = {Int32GetDatum(i + 1), CStringGetTextDatum(NameStr(column->attname)),
                           ObjectIdGetDatum(column->atttypid), Int32GetDatum(column->atttypmod)};
-        bool nulls[lengthof(values)] = {};
-        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+        rows.put(values);
     }
     if (SPI_finish() != SPI_OK_FINISH)
         elog(ERROR, "SPI_finish failed");

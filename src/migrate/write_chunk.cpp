@@ -14,6 +14,7 @@
 #include "migrate/document_slice.h"
 #include "migrate/isolation.h"
 #include "migrate/source_table.h"
+#include "pg/set_returning.h"
 #include "pg/subtransaction.h"
 
 extern "C" {
@@ -23,7 +24,6 @@ extern "C" {
 #include "commands/trigger.h"
 #include "nodes/makefuncs.h"
 #include "utils/syscache.h"
-#include "utils/tuplestore.h"
 
 PGDLLEXPORT PG_FUNCTION_INFO_V1(mongoferry_write_chunk);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(mongoferry_chunk_totals);
@@ -51,7 +51,7 @@ struct Chunk {
     const bytea *bounds;       /* NULL: no documents */
     int64 max_refused;         /* -1: any number */
     MemoryContext try_context; /* of one try and what is made of its outcome */
-    ReturnSetInfo *result;
+    ResultRows refusals;
     DocumentSlice *postponed; /* documents that may find later ones to refer to; NULL: there is no later */
     Totals totals;
 };
@@ -129,7 +129,7 @@ void refuse(Chunk *chunk, bson::View document, const ErrorData *error) {
         nulls[3 + i] = texts[i] == nullptr;
         values[3 + i] = texts[i] ? CStringGetTextDatum(texts[i]) : 0;
     }
-    tuplestore_putvalues(chunk->result->setResult, chunk->result->setDesc, values, nulls);
+    chunk->refusals.put(values, nulls);
     ++chunk->totals.refused;
 }
 
@@ -290,9 +290,8 @@ extern "C" Datum mongoferry_write_chunk(PG_FUNCTION_ARGS) {
         if (PG_ARGISNULL(i))
             ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                             errmsg("source and statement of write_chunk() must not be NULL")));
-    InitMaterializedSRF(fcinfo, 0);
     Chunk chunk{};
-    chunk.result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+    chunk.refusals = mongoferry::begin_result_rows(fcinfo);
     chunk.bounds = PG_ARGISNULL(2) ? nullptr : PG_GETARG_BYTEA_PP(2);
     chunk.max_refused = PG_ARGISNULL(3) ? -1 : PG_GETARG_INT64(3);
     if (!PG_ARGISNULL(3) && chunk.max_refused < 0)
