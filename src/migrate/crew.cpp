@@ -136,6 +136,18 @@ void leave_trouble(Crew *crew, Slot *slot, const char *label, const ErrorData *e
     SpinLockRelease(&crew->mutex);
 }
 
+void leave_warning(Crew *crew, Slot *slot, const ErrorData *warning) {
+    Warning copy;
+    copy.sqlstate = warning->sqlerrcode;
+    copy_clipped(copy.message, sizeof(copy.message), warning->message);
+    copy_clipped(copy.detail, sizeof(copy.detail), warning->detail);
+    copy_clipped(copy.hint, sizeof(copy.hint), warning->hint);
+    SpinLockAcquire(&crew->mutex);
+    slot->warnings++;
+    memcpy(&slot->warning, &copy, sizeof(copy));
+    SpinLockRelease(&crew->mutex);
+}
+
 void leave_last_words(Crew *crew, Slot *slot, const ErrorData *error) {
     char last_words[sizeof(slot->last_words)];
     copy_clipped(last_words, sizeof(last_words), error->message);

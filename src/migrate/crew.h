@@ -45,6 +45,14 @@ struct Trouble {
     char detail[512]; /* empty: none */
 };
 
+/* A WARNING that was raised in a worker, for the leader's client. */
+struct Warning {
+    int sqlstate;
+    char message[1024];
+    char detail[1024];
+    char hint[512];
+};
+
 /* One worker. The texts are cut off where they are too long; they are for people. */
 struct Slot {
     WorkerState state;
@@ -53,6 +61,8 @@ struct Slot {
     char task[2 * NAMEDATALEN];
     uint32 troubles;      /* how often a step failed and was to be tried again */
     Trouble trouble;      /* the last time */
+    uint32 warnings;      /* how many there were; the leader may be too late for some */
+    Warning warning;      /* the last one */
     char last_words[512]; /* the error that ended the process */
 };
 
@@ -106,6 +116,9 @@ void leave_failure(Crew *crew, const ErrorData *error);
 
 /* Notes that a step of the slot failed and is tried again. */
 void leave_trouble(Crew *crew, Slot *slot, const char *label, const ErrorData *error);
+
+/* Notes a WARNING. */
+void leave_warning(Crew *crew, Slot *slot, const ErrorData *warning);
 
 /* Notes the error that ends the slot's process. */
 void leave_last_words(Crew *crew, Slot *slot, const ErrorData *error);

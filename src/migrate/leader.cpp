@@ -242,6 +242,29 @@ static void replace(Leader *leader, int index, const Slot &slot) {
                    : errdetail("No other one takes its place; what it had not committed is left to the others.")));
 }
 
+/* Passes on what a worker has to say meanwhile. */
+static void hear(Leader *leader, Hand *hand, const Slot &slot) {
+    if (slot.troubles != hand->troubles_told) {
+        hand->troubles_told = slot.troubles;
+        show_trouble(leader, slot.trouble);
+    }
+    if (slot.warnings != hand->warnings_told) {
+        leader->warnings_missed += slot.warnings - hand->warnings_told - 1;
+        hand->warnings_told = slot.warnings;
+        ereport(WARNING, (errcode(slot.warning.sqlstate), errmsg_internal("%s", slot.warning.message),
+                          slot.warning.detail[0] ? errdetail_internal("%s", slot.warning.detail) : 0,
+                          slot.warning.hint[0] ? errhint("%s", slot.warning.hint) : 0));
+    }
+}
+
+static void show_missed_warnings(Leader *leader) {
+    if (leader->warnings_missed > 0)
+        ereport(NOTICE, (errmsg_plural("%u more warning of the workers is in the server log",
+                                       "%u more warnings of the workers are in the server log", leader->warnings_missed,
+                                       leader->warnings_missed)));
+    leader->warnings_missed = 0;
+}
+
 /* Looks at every worker. Returns how many there are still. */
 static int look_after_workers(Leader *leader) {
     int running = 0;
@@ -251,27 +274,23 @@ static int look_after_workers(Leader *leader) {
             continue;
         pid_t pid = 0;
         const BgwHandleStatus status = GetBackgroundWorkerPid(hand->handle, &pid);
-        const Slot slot = read_slot(leader->view.crew, i);
-        if (slot.troubles != hand->troubles_told) {
-            hand->troubles_told = slot.troubles;
-            show_trouble(leader, slot.trouble);
-        }
         if (status == BGWH_STARTED)
             hand->pid = pid;
         if (status == BGWH_POSTMASTER_DIED)
             ereport(FATAL, (errcode(ERRCODE_ADMIN_SHUTDOWN), errmsg("the PostgreSQL server has ended")));
+        /* read after the status: of a worker that has ended these are the last words */
+        const Slot slot = read_slot(leader->view.crew, i);
+        hear(leader, hand, slot);
         if (status != BGWH_STOPPED) {
             running++;
             continue;
         }
         pfree(hand->handle);
         hand->handle = nullptr;
-        /* read again: it may have written between our look at it and its end */
-        const Slot last = read_slot(leader->view.crew, i);
-        if (last.state == WorkerState::finished)
+        if (slot.state == WorkerState::finished)
             leader->finished++;
-        else if (last.state != WorkerState::failed) {
-            replace(leader, i, last);
+        else if (slot.state != WorkerState::failed) {
+            replace(leader, i, slot);
             running += hand->handle ? 1 : 0;
         }
     }
@@ -353,6 +372,7 @@ ErrorData *do_steps(Leader *leader, int workers) {
     MemoryContext before = CurrentMemoryContext;
     ErrorData *error = leader->launched > 0 ? wait_for_workers(leader) : do_steps_alone(leader);
     dismiss_workers(leader);
+    show_missed_warnings(leader);
     if (!error)
         show_progress(leader, true);
     MemoryContextSwitchTo(before);

@@ -19,6 +19,7 @@ struct Hand {
     int pid;                        /* 0: not known yet */
     int restarts;
     uint32 troubles_told; /* of Slot::troubles */
+    uint32 warnings_told; /* of Slot::warnings */
 };
 
 /* A run of this session. Lives in `context`, until end_lead(). */
@@ -40,7 +41,8 @@ struct Leader {
     CrewView view; /* segment NULL: there is no crew */
     Hand *hands;   /* view.crew->size of them */
     int launched;
-    int finished; /* workers that ended because all is done */
+    uint32 warnings_missed; /* by the client; they are in the server's log only */
+    int finished;           /* workers that ended because all is done */
 };
 
 /* Begins a run in this session. From now on an error that leaves the current transaction (or subtransaction), cancel

@@ -130,23 +130,28 @@ ErrorData *take_over_session(Worker *worker) {
     return error;
 }
 
-/* What ends the process goes to the leader too. */
+/* The leader looks at the workers' states, and waits for their end, at its latch. */
+void wake_leader(Worker *worker) {
+    SetLatch(&worker->crew->leader->procLatch);
+}
+
+/* What goes to the server's log is all that a background worker says; warnings, and what ends it, go to the leader too.
+ */
 Worker *this_worker;
 emit_log_hook_type next_log_hook;
-void hear_last_words(ErrorData *error) {
-    if (error->elevel >= ERROR)
-        leave_last_words(this_worker->crew, this_worker->slot, error);
+void hear_log(ErrorData *said) {
+    if (said->elevel >= ERROR) {
+        leave_last_words(this_worker->crew, this_worker->slot, said);
+    } else if (said->elevel == WARNING) {
+        leave_warning(this_worker->crew, this_worker->slot, said);
+        wake_leader(this_worker);
+    }
     if (next_log_hook)
-        next_log_hook(error);
+        next_log_hook(said);
 }
 
 void set_state(Worker *worker, WorkerState state) {
     worker->slot->state = state;
-}
-
-/* The leader looks at the workers' states, and waits for their end, at its latch. */
-void wake_leader(Worker *worker) {
-    SetLatch(&worker->crew->leader->procLatch);
 }
 
 /* Others that have nothing to do may have now. That a process has ended meanwhile, and its PGPROC serves another one,
@@ -294,7 +299,7 @@ void mongoferry_worker_main(Datum argument) {
 
     this_worker = &worker;
     next_log_hook = emit_log_hook;
-    emit_log_hook = hear_last_words;
+    emit_log_hook = hear_log;
 
     BackgroundWorkerInitializeConnectionByOid(worker.crew->database, worker.crew->session_user, 0);
     worker.slot->proc = MyProc;

@@ -410,6 +410,24 @@ def test_activity(crew, call):
     assert one.wait().sqlstate == "57014"
 
 
+@pytest.mark.parametrize("workers_asked", [1, 0])
+def test_warnings_of_the_workers(crew, call, workers_asked):
+    plan(crew, *["DO $$ BEGIN RAISE WARNING 'beware' USING DETAIL = 'D', HINT = 'H'; RAISE NOTICE 'well'; "
+                 "PERFORM pg_sleep(0.2); END $$"] * 3)
+    one = call(f"workers => {workers_asked}, progress_interval => '1 hour'")
+    assert one.wait() is None
+    assert [notice for notice in one.notices if notice[0] == "WARNING"] == [("WARNING", "beware", "D", "H")] * 3
+
+
+def test_more_warnings_than_the_leader_can_pass_on(crew, call):
+    plan(crew, "DO $$ BEGIN FOR i IN 1 .. 5000 LOOP RAISE WARNING 'beware'; END LOOP; END $$", None)
+    one = call("workers => 1")
+    assert one.wait() is None
+    told = len(one.messages("WARNING"))
+    missed, = (line for line in one.messages() if "more warnings" in line)
+    assert missed == f"{5000 - told} more warnings of the workers are in the server log"
+
+
 def test_the_leader_holds_no_snapshot_and_no_old_transaction(crew, call):
     plan(crew, "SELECT pg_sleep(4)")
     one = call("workers => 1, progress_interval => '1 hour'")
