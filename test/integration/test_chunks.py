@@ -1,5 +1,6 @@
 """split_source(): the chunks of a source hold each of its documents once."""
 
+import json
 import random
 from datetime import datetime
 
@@ -100,3 +101,31 @@ def test_documents_inserted_after_the_split(connection, split, mongo, request):
         [{"_id": value, "n": 1000 + n} for n, value in enumerate([-1, 5, 1111, 99999, "x", ObjectId(), MinKey(), MaxKey(), None])]
     )
     assert sum(len(part) for part in tiles(connection, chunks)) == 209
+
+
+@pytest.mark.parametrize("split", ["live", "bson"], indirect=True)
+def test_elements_and_plan_of_a_chunk(connection, split):
+    """Chunks are of documents, also behind a table with a row for each element; EXPLAIN shows which."""
+    chunks = split([{"_id": i, "n": i, "items": [{"q": i}, {"q": -i}]} for i in range(100)], 30)
+    [server] = connection.execute(
+        "SELECT srvname FROM pg_foreign_server s JOIN pg_foreign_table t ON ftserver = s.oid"
+    ).fetchone()
+    connection.execute(
+        f"""CREATE FOREIGN TABLE elements (_id int, q int OPTIONS (field 'items.q')) SERVER {server}
+            OPTIONS (collection 'things', unwind 'items')"""
+    )
+    assert len(chunks) > 1
+    elements = []
+    for _, chunk, shown, *_ in chunks:
+        part = connection.execute(f"SELECT _id, q FROM elements WHERE {IN_CHUNK}", [chunk]).fetchall()
+        documents = connection.execute("SELECT mongoferry.count_documents('elements', %s)", [chunk]).fetchone()[0]
+        assert len(part) == 2 * documents
+        elements += part
+        plan = connection.execute(
+            f"EXPLAIN (COSTS off, FORMAT json) SELECT n FROM things WHERE mongoferry.in_chunk(tableoid, '\\x{chunk.hex()}')"
+        ).fetchone()[0][0]["Plan"]
+        assert json.loads(plan["Chunk"]) == shown
+        assert "Filter" not in plan
+        if "Command" in plan:
+            assert json.loads(plan["Command"]).get("min", {}).get("_id") == shown.get("min")
+    assert sorted(elements) == sorted((i, q) for i in range(100) for q in (i, -i))
