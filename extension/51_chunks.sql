@@ -37,15 +37,23 @@ CREATE FUNCTION mongoferry.count_documents(source regclass, bounds bytea DEFAULT
 COMMENT ON FUNCTION mongoferry.count_documents(regclass, bytea) IS
     'how many documents are in a chunk of a foreign table of mongoferry now; bounds NULL: in the whole collection, as a live server''s own figure has it. Needs SELECT on the table';
 
+CREATE FUNCTION mongoferry.is_dump(source regclass) RETURNS boolean
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT EXISTS (
+        SELECT FROM pg_foreign_table AS f JOIN pg_foreign_server AS s ON s.oid = f.ftserver
+        CROSS JOIN LATERAL pg_options_to_table(s.srvoptions) AS o
+        WHERE f.ftrelid = $1 AND o.option_name = 'dump')
+$function$;
+COMMENT ON FUNCTION mongoferry.is_dump(regclass) IS
+    'whether a foreign table of mongoferry reads files, not a live server. Part of the toolkit';
+
 CREATE FUNCTION mongoferry.current_bounds(source regclass, documents bytea[]) RETURNS bytea
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $function$
-    SELECT CASE WHEN EXISTS (
-            SELECT FROM pg_foreign_table AS f JOIN pg_foreign_server AS s ON s.oid = f.ftserver
-            CROSS JOIN LATERAL pg_options_to_table(s.srvoptions) AS o
-            WHERE f.ftrelid = $1 AND o.option_name = 'dump')
-        THEN mongoferry.raw_bounds($2) ELSE mongoferry.id_bounds($2) END
+    SELECT CASE WHEN mongoferry.is_dump($1) THEN mongoferry.raw_bounds($2) ELSE mongoferry.id_bounds($2) END
 $function$;
 COMMENT ON FUNCTION mongoferry.current_bounds(regclass, bytea[]) IS
     'bounds of a chunk that consists of these documents (BSON) as they are now: read again by _id from a live server; from a dump, which does not change, the documents as given';
