@@ -85,6 +85,11 @@ class Secantus:
             self._process.stop(*patience)
             self._process = None
 
+    def kill(self):
+        """End the server as `kill -9` does, persistent or not."""
+        self._process.stop()
+        self._process = None
+
     def restart(self):
         """End the server and start it again on the same port (an in-memory one is empty then)."""
         port = self.port
