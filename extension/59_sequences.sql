@@ -1,10 +1,51 @@
 -- Sequences behind the columns that a task fills: after it they stand past the copied values, so that the application's
 -- own first row does not meet one of them.
 
-CREATE FUNCTION mongoferry.advance_sequence(sequence regclass, value bigint) RETURNS boolean
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mongoferry_advance_sequence';
+CREATE FUNCTION mongoferry.advance_sequence(sequence regclass, value bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    -- A lock that keeps others from drawing would wait for every transaction that has drawn, and the application's next ones
+    -- would wait behind it. So short ways are gone by drawing, which never sets back; and a setval() over a long one would
+    -- only set back if others drew more than this between two commands.
+    longest_way CONSTANT integer := 100000;
+    definition pg_sequence;
+    last_value bigint;
+    is_called boolean;
+    next numeric;
+    draws numeric;
+    drawn bigint;
+BEGIN
+    SELECT * INTO definition FROM pg_sequence AS s WHERE s.seqrelid = $1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION '% is not a sequence', $1 USING ERRCODE = 'wrong_object_type';
+    END IF;
+    IF NOT (has_sequence_privilege($1, 'SELECT') AND has_sequence_privilege($1, 'UPDATE')) THEN
+        RAISE EXCEPTION 'permission denied for sequence %', $1
+            USING ERRCODE = 'insufficient_privilege',
+                HINT = format('GRANT SELECT, UPDATE ON SEQUENCE %s, so that it can be set past the copied values.', $1);
+    END IF;
+    LOOP
+        EXECUTE format('SELECT last_value, is_called FROM %s', $1) INTO last_value, is_called;
+        next := last_value::numeric + CASE WHEN is_called THEN definition.seqincrement ELSE 0 END;
+        draws := ceil(($2 - next) / definition.seqincrement) + 1;
+        -- With CACHE, draws may come from what this session has kept, and not bring the sequence further.
+        EXIT WHEN draws <= 0 AND (drawn IS NULL OR (drawn - $2) * sign(definition.seqincrement) >= 0);
+        draws := greatest(draws, 1);
+        IF draws > longest_way
+            OR next + (draws - 1) * definition.seqincrement NOT BETWEEN definition.seqmin AND definition.seqmax
+        THEN
+            PERFORM setval($1, $2); -- which forgets what this session has kept
+            EXIT;
+        END IF;
+        SELECT CASE WHEN definition.seqincrement > 0 THEN max(d.value) ELSE min(d.value) END INTO drawn
+        FROM (SELECT nextval($1) AS value FROM generate_series(1, draws::integer)) AS d;
+    END LOOP;
+END
+$function$;
 COMMENT ON FUNCTION mongoferry.advance_sequence(regclass, bigint) IS
-    'sets a sequence so that its next value is past value, in the direction in which it counts, unless it is past it already: it is never set back. True if it was set. As setval(), it is not undone by a rollback; needs the right to do so, and SELECT on the sequence';
+    'sets a sequence so that its next value is past value, in the direction in which it counts, unless it is past it already: it is never set back. As nextval() and setval(), not undone by a rollback. Needs SELECT and UPDATE on the sequence';
 
 CREATE FUNCTION mongoferry.filled_sequences(migration text, task text)
     RETURNS TABLE (column_name name, sequence regclass)
