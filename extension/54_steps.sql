@@ -394,7 +394,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.end_run(text, text, jsonb, text) IS
-    'notes the end of a run (outcome NULL: as the tables tell it), and after migrate() tells it on the channel mongoferry: {"migration": …, "state": "complete", "failed" or "stopped", "refused": …}';
+    'notes the end of a run (outcome NULL: as the tables tell it), and after migrate() tells it on the channel mongoferry: {"migration": ..., "state": "complete", "failed" or "stopped", "refused": ...}';
 
 CREATE FUNCTION mongoferry.run_problem(job text, migration text, options jsonb)
     RETURNS TABLE (message text, detail text, hint text)
