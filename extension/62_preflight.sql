@@ -419,7 +419,7 @@ BEGIN
         RETURN QUERY SELECT 'note', 'sample', format('the first %s documents give %s rows', tried.documents, tried.rows_written),
             'They were written and taken back.';
     END IF;
-    IF tried.row_bytes IS NOT NULL THEN
+    IF tried.row_bytes IS NOT NULL AND tried.documents > 0 THEN
         RETURN QUERY SELECT 'note', 'target size', format('%s will take about %s, without its indexes', mongoferry.table_name(this.target),
                 pg_size_pretty(mongoferry.count_documents(this.source) * tried.row_bytes * tried.rows_written / tried.documents)),
             'Estimated by the first documents. PostgreSQL does not know how much of the disk is free: compare it.';
