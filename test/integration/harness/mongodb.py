@@ -68,7 +68,7 @@ class Secantus:
             raise NotInstalled("SecantusDB is not installed: pip install -r test/integration/requirements.txt")
         temporary = self.folder / "tmp"
         temporary.mkdir(exist_ok=True)
-        command = [program, "--host", self.host, "--port", str(port), "--storage-path", self._storage, "--cache-size", "64M",
+        command = [program, "--host", self.host, "--port", str(port), "--storage-path", self._storage, "--cache-size", "256M",
                    "--log-level", "INFO", *self._arguments, *extra_arguments]
         self._process = Process(command, self.log_path, env={**os.environ, "TMPDIR": str(temporary), "HOME": str(self.folder)},
                                 cwd=self.folder)
