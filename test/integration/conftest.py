@@ -154,6 +154,24 @@ def database(postgres, request):
     postgres.psql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
+@pytest.fixture
+def start_postgres(run_folder):
+    """A function that starts a PostgreSQL of the test's own, without the extension in its database postgres.
+
+    start_postgres(settings="") → a harness.postgres.Postgres; settings are lines of postgresql.conf. The test may kill it.
+    """
+    started = []
+
+    def start(settings=""):
+        server = postgres_server.Postgres(os.environ[_PG_CONFIG], run_folder / f"pg-{uuid.uuid4().hex[:8]}", settings)
+        started.append(server)
+        return server.start()
+
+    yield start
+    for server in started:
+        server.remove()
+
+
 @pytest.fixture(autouse=True)
 def no_crash(request):
     """A backend that crashes fails the test, whatever the test itself looked at."""

@@ -16,7 +16,6 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from harness import postgres as postgres_server
 from harness.calls import Call, wait_until
 
 # The functions that the crew calls, over the table public.chunk.
@@ -160,26 +159,16 @@ def call(connect, crew):
         one.wait()
 
 
-@pytest.fixture(scope="module")
-def start_server(run_folder):
+@pytest.fixture
+def start_server(start_postgres):
     """A function that starts a PostgreSQL of the test's own, with the policy in database postgres: start_server(settings)."""
-    started = []
 
     def start(settings):
-        server = postgres_server.Postgres(os.environ["MONGOFERRY_TEST_PG_CONFIG"],
-                                          run_folder / f"pg-{uuid.uuid4().hex[:8]}", settings)
-        started.append(server)
-        server.start()
+        server = start_postgres(settings)
         server.psql("CREATE EXTENSION mongoferry;" + POLICY)
         return server
 
-    yield start
-    for server in started:
-        server.remove()
-
-
-def connect_to(server):
-    return psycopg.connect(autocommit=True, **server.conninfo())
+    return start
 
 
 # --- doing the work ---------------------------------------------------------------------------------------------------
@@ -873,9 +862,9 @@ def test_two_run_workers_exclude_each_other_and_not_migrate(crew, call):
 
 def test_no_background_worker_is_free(start_server):
     server = start_server("max_worker_processes = 0\nmax_parallel_workers = 0\nmax_logical_replication_workers = 0\n")
-    with connect_to(server) as connection:
+    with server.connect() as connection:
         plan(connection, None, None, "SELECT public.fail_at_first(1, '08006', 'not now')")
-        one = Call(connect_to(server), "CALL mongoferry.migrate('shop', workers => 4)")
+        one = Call(server.connect(), "CALL mongoferry.migrate('shop', workers => 4)")
         assert one.wait() is None
         assert states(connection) == ["done"] * 3
         notice = one.notices[0]
@@ -886,9 +875,9 @@ def test_no_background_worker_is_free(start_server):
 
 def test_fewer_background_workers_are_free_than_asked_for(start_server):
     server = start_server("max_worker_processes = 3\n")  # one is the logical replication launcher's
-    with connect_to(server) as connection:
+    with server.connect() as connection:
         plan(connection, *["SELECT pg_sleep(0.2)"] * 4)
-        one = Call(connect_to(server), "CALL mongoferry.migrate('shop', workers => 4)")
+        one = Call(server.connect(), "CALL mongoferry.migrate('shop', workers => 4)")
         assert one.wait() is None
         assert states(connection) == ["done"] * 4
         assert one.notices[0][1] == 'only 2 of 4 background workers could be started for migration "shop"'
@@ -899,9 +888,9 @@ def test_fewer_background_workers_are_free_than_asked_for(start_server):
 def test_kill_9(start_server, victim):
     """PostgreSQL restarts after it; nothing of the crew is left, and the next call goes on."""
     server = start_server("synchronous_commit = on\n")
-    with contextlib.closing(connect_to(server)) as connection:
+    with contextlib.closing(server.connect()) as connection:
         plan(connection, *["SELECT pg_sleep(0.2)"] * 10)
-        one = Call(connect_to(server), "CALL mongoferry.migrate('shop', workers => 2)")
+        one = Call(server.connect(), "CALL mongoferry.migrate('shop', workers => 2)")
         wait_until(lambda: states(connection).count("done") >= 2)
         pid = {"worker": lambda: worker_pids(connection)[0], "leader": lambda: one.pid,
                "postmaster": lambda: server.pid}[victim]()
@@ -914,23 +903,19 @@ def test_kill_9(start_server, victim):
         server.stop()
         server.start()
 
-    def reconnect():
-        with contextlib.suppress(psycopg.OperationalError):
-            return connect_to(server)
-
-    with wait_until(reconnect) as connection:
+    with server.connect_when_ready() as connection:
         assert workers(connection) == 0
         assert "pending" in states(connection)
-        assert Call(connect_to(server), "CALL mongoferry.migrate('shop', workers => 2)").wait() is None
+        assert Call(server.connect(), "CALL mongoferry.migrate('shop', workers => 2)").wait() is None
         assert states(connection) == ["done"] * 10
 
 
 def test_a_server_that_is_stopped_while_it_runs(start_server):
     """A fast shutdown ends leader and workers, and does not wait."""
     server = start_server("")
-    with contextlib.closing(connect_to(server)) as connection:
+    with contextlib.closing(server.connect()) as connection:
         plan(connection, *["SELECT pg_sleep(60)"] * 2)
-        one = Call(connect_to(server), "CALL mongoferry.migrate('shop', workers => 2)")
+        one = Call(server.connect(), "CALL mongoferry.migrate('shop', workers => 2)")
         wait_until(lambda: workers(connection) == 2)
     start = time.monotonic()
     os.kill(server.pid, signal.SIGINT)
@@ -960,7 +945,7 @@ def test_nothing_leaks(start_server):
         return connection.execute("SELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE name IN "
                                   "('TopMemoryContext', 'mongoferry leader', 'mongoferry step')").fetchone()[0]
 
-    with contextlib.closing(connect_to(server)) as control, contextlib.closing(connect_to(server)) as connection:
+    with contextlib.closing(server.connect()) as control, contextlib.closing(server.connect()) as connection:
         def run(kind):
             plan(control, *{"good": [None, None], "failing": ["SELECT 1/0"], "stopping": ["SELECT 1/0"],
                             "retrying": ["SELECT public.fail_at_first(1, '08006', 'x')"]}[kind],

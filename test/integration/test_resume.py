@@ -1,45 +1,16 @@
 """A migration that is killed again and again ends exactly as one that nobody disturbed."""
 
-import contextlib
 import os
 import random
 import signal
 import time
-import uuid
 
-import psycopg
 import pymongo
-import pytest
 
-from harness import postgres as postgres_server
 from harness.calls import Call, wait_until
 
 KILLS = 24
 WORKERS = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'mongoferry worker'"
-
-
-@pytest.fixture
-def own_postgres(run_folder):
-    server = postgres_server.Postgres(
-        os.environ["MONGOFERRY_TEST_PG_CONFIG"], run_folder / f"pg-{uuid.uuid4().hex[:8]}", "synchronous_commit = on\n"
-    )
-    server.start()
-    yield server
-    server.remove()
-
-
-def connect_to(server):
-    return psycopg.connect(autocommit=True, **server.conninfo())
-
-
-def reconnect(server):
-    """A connection, as soon as the server has recovered."""
-
-    def attempt():
-        with contextlib.suppress(psycopg.OperationalError):
-            return connect_to(server)
-
-    return wait_until(attempt, 60)
 
 
 SETUP = """
@@ -63,10 +34,11 @@ SELECT mongoferry.add_task('{name}', 'orders', 'orders_source', '{name}.orders',
 """
 
 
-def test_kill_9_at_random_instants(own_postgres, start_mongo, write_dump):
+def test_kill_9_at_random_instants(start_postgres, start_mongo, write_dump):
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
+    own_postgres = start_postgres("synchronous_commit = on\n")
     mongo = start_mongo(persistent=True)
     client_orders = [
         {"_id": i if i % 3 else f"order {i}", "customer": i * 7, "total": i / 4 if i % 50 else "much"} for i in range(400)
@@ -76,7 +48,7 @@ def test_kill_9_at_random_instants(own_postgres, start_mongo, write_dump):
     dump = write_dump(
         {"customers": [{"_id": i, "name": f"customer {i}" if i % 100 else None} for i in range(2400)]}
     )
-    with connect_to(own_postgres) as connection:
+    with own_postgres.connect() as connection:
         connection.execute(SETUP.format(uri=mongo.uri, dump=dump))
         connection.execute(MIGRATION.format(name="calm", pause=0))
         connection.execute(MIGRATION.format(name="killed", pause=0.1))
@@ -84,8 +56,8 @@ def test_kill_9_at_random_instants(own_postgres, start_mongo, write_dump):
 
     kills = {}
     while sum(kills.values()) < KILLS:
-        connection = reconnect(own_postgres)
-        call = Call(connect_to(own_postgres), "CALL mongoferry.migrate('killed', workers => 2, retry_for => '20 s')")
+        connection = own_postgres.connect_when_ready()
+        call = Call(own_postgres.connect(), "CALL mongoferry.migrate('killed', workers => 2, retry_for => '20 s')")
         time.sleep(chance.uniform(0.05, 0.5))
         victim = chance.choice(["worker", "leader", "postmaster", "mongod"])
         pids = [pid for pid, in connection.execute(WORKERS)]
@@ -118,9 +90,9 @@ def test_kill_9_at_random_instants(own_postgres, start_mongo, write_dump):
             wait_until(lambda: "ready to accept connections" in own_postgres.log(seen), 60)
 
     print(f"kills: {kills}")
-    with reconnect(own_postgres) as connection:
+    with own_postgres.connect_when_ready() as connection:
         wait_until(lambda: not connection.execute(WORKERS).fetchall())
-        final = Call(connect_to(own_postgres), "CALL mongoferry.migrate('killed', workers => 2)")
+        final = Call(own_postgres.connect(), "CALL mongoferry.migrate('killed', workers => 2)")
         assert final.wait(120) is None, final.error
         final.connection.close()
         for table, columns in [("customer", "id, name"), ("orders", "id, customer, total")]:

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from .processes import Process, as_server_user, give_to_server_user
@@ -113,6 +114,25 @@ class Postgres:
 
     def conninfo(self, database="postgres", user=None):
         return {"host": str(self.socket_dir), "port": self.port, "dbname": database, "user": user or self.superuser}
+
+    def connect(self, database="postgres", user=None, **options):
+        """A psycopg connection, autocommitting."""
+        import psycopg  # here: test/tools/with-servers does without it
+
+        return psycopg.connect(**{"autocommit": True, **self.conninfo(database, user), **options})
+
+    def connect_when_ready(self, seconds=60):
+        """The same as soon as the server takes connections: after a crash it recovers first."""
+        import psycopg
+
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self.connect()
+            except psycopg.OperationalError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
 
     def environment(self, database="postgres", user=None):
         """The variables that make psql, pg_regress and any libpq program reach this server."""
