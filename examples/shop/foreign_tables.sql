@@ -1,19 +1,21 @@
--- The source: the dump's collections as foreign tables.
--- Needs the psql variable dump, the absolute path of the folder that mongodump wrote for the database:
---     psql -v dump=/backup/dump/shop -f foreign_tables.sql
--- The server process reads the files, so only superusers and members of pg_read_server_files may do this.
+-- The source: the shop's collections as foreign tables. From a dump, or from the live server: all that differs is the server.
+-- Needs one psql variable:
+--     psql -v dump=/backup/dump/shop -f foreign_tables.sql           the absolute path of the folder that mongodump wrote for the database
+--     psql -v uri=mongodb://db1,db2/?replicaSet=rs0 -v database=shop -f foreign_tables.sql
+-- The server process reads a dump, so only superusers and members of pg_read_server_files may do that. A live server that
+-- wants a password needs a user mapping besides (see docs/runbook.md).
 
 CREATE EXTENSION IF NOT EXISTS mongoferry;
 
-CREATE SERVER shop_dump FOREIGN DATA WRAPPER mongoferry OPTIONS (dump :'dump');
+\if :{?dump}
+CREATE SERVER shop FOREIGN DATA WRAPPER mongoferry OPTIONS (dump :'dump');
+\else
+CREATE SERVER shop FOREIGN DATA WRAPPER mongoferry OPTIONS (uri :'uri', database :'database');
+\endif
 
--- A look around: a foreign table for each collection, columns and types from a sample of its documents.
-CREATE SCHEMA imported;
-IMPORT FOREIGN SCHEMA shop FROM SERVER shop_dump INTO imported;
-
--- For the migration the columns are chosen by hand: exactly those that the target needs, in the types that it needs, and
--- for each field that is known to be dirty the way to deal with it. Without an option a value that does not fit its
--- column ends the query with an error. document is the whole document, for the rows that have to be refused.
+-- For the migration the columns are chosen by hand: exactly those that the target needs, in the types that it needs. A value
+-- that does not fit its column is refused, with its document. Where a field is known to be dirty, an option says what to do:
+-- coerce_strings reads "12.50" as a number, on_nul 'replace' puts U+FFFD for NUL, which no text of PostgreSQL holds.
 CREATE SCHEMA mongo;
 
 CREATE FOREIGN TABLE mongo.customers (
@@ -21,26 +23,26 @@ CREATE FOREIGN TABLE mongo.customers (
     name           jsonb,                                   -- {first, last}; in the oldest documents a string
     email          text,
     phone          text,                                    -- sometimes a number
-    birth_date     date      OPTIONS (field 'birthDate', on_mismatch 'null'),
+    birth_date     date      OPTIONS (field 'birthDate'),
     street         text      OPTIONS (field 'address.street'),
     postcode       text      OPTIONS (field 'address.postcode'),
     city           text      OPTIONS (field 'address.city'),
     country        text      OPTIONS (field 'address.country'),
-    loyalty_points integer   OPTIONS (field 'loyaltyPoints', on_mismatch 'null'),
+    loyalty_points integer   OPTIONS (field 'loyaltyPoints'),
     marketing      boolean   OPTIONS (coerce_strings 'true'),  -- sometimes "yes"
     tags           jsonb,                                   -- an array, once a bare string
     preferences    jsonb,
     notes          text,
-    created_at     timestamp OPTIONS (field 'createdAt'),
-    document       jsonb     OPTIONS (field '$$ROOT')
-) SERVER shop_dump OPTIONS (collection 'customers', on_nul 'replace');
+    referred_by    mongoferry.objectid OPTIONS (field 'referredBy'),
+    created_at     timestamp OPTIONS (field 'createdAt')
+) SERVER shop OPTIONS (collection 'customers', on_nul 'replace');
 
 CREATE FOREIGN TABLE mongo.products (
     _id            uuid,
     sku            text,
     name           text,
-    price          numeric   OPTIONS (coerce_strings 'true', on_mismatch 'null'),
-    stock          integer   OPTIONS (on_mismatch 'null'),
+    price          numeric   OPTIONS (coerce_strings 'true'),
+    stock          integer,
     ean            bigint,
     weight         double precision,
     categories     text[],
@@ -50,9 +52,8 @@ CREATE FOREIGN TABLE mongo.products (
     erp_id         uuid      OPTIONS (field 'erpId', uuid_representation 'javaLegacy'),
     discontinued   boolean,
     released_at    timestamp OPTIONS (field 'releasedAt'),
-    changed        timestamptz,
-    document       jsonb     OPTIONS (field '$$ROOT')
-) SERVER shop_dump OPTIONS (collection 'products');
+    changed        timestamptz
+) SERVER shop OPTIONS (collection 'products');
 
 CREATE FOREIGN TABLE mongo.orders (
     _id              mongoferry.objectid,
@@ -67,9 +68,8 @@ CREATE FOREIGN TABLE mongo.orders (
     shipping_country text      OPTIONS (field 'shipping.address.country'),
     gift_message     text      OPTIONS (field 'giftMessage'),
     coupons          text[],
-    placed_at        timestamp OPTIONS (field 'placedAt'),
-    document         jsonb     OPTIONS (field '$$ROOT')
-) SERVER shop_dump OPTIONS (collection 'orders', on_nul 'replace');
+    placed_at        timestamp OPTIONS (field 'placedAt')
+) SERVER shop OPTIONS (collection 'orders', on_nul 'replace');
 
 -- The same collection once more: a row for each element of the array items.
 CREATE FOREIGN TABLE mongo.order_items (
@@ -77,21 +77,19 @@ CREATE FOREIGN TABLE mongo.order_items (
     position       integer   OPTIONS (field '$$INDEX'),
     product_id     uuid      OPTIONS (field 'items.productId'),
     sku            text      OPTIONS (field 'items.sku'),
-    qty            integer   OPTIONS (field 'items.qty', coerce_strings 'true', on_mismatch 'null'),
+    quantity       integer   OPTIONS (field 'items.qty', coerce_strings 'true'),
     price          numeric   OPTIONS (field 'items.price'),
-    options        jsonb     OPTIONS (field 'items.options'),
-    item           jsonb     OPTIONS (field 'items')
-) SERVER shop_dump OPTIONS (collection 'orders', unwind 'items');
+    options        jsonb     OPTIONS (field 'items.options')
+) SERVER shop OPTIONS (collection 'orders', unwind 'items');
 
 CREATE FOREIGN TABLE mongo.reviews (
     _id            text,                                    -- an ObjectId, or an integer from the shop's forerunner
-    customer_id    text      OPTIONS (field 'customerId'),  -- an ObjectId, or its digits as a string
+    customer_id    mongoferry.objectid OPTIONS (field 'customerId', coerce_strings 'true'),  -- or its digits as a string
     product_id     uuid      OPTIONS (field 'productId'),
-    rating         smallint  OPTIONS (coerce_strings 'true', on_mismatch 'null'),
+    rating         smallint  OPTIONS (coerce_strings 'true'),
     text           text,
     helpful_up     integer   OPTIONS (field 'helpful.up'),
     helpful_down   integer   OPTIONS (field 'helpful.down'),
     verified       boolean,
-    created_at     timestamptz OPTIONS (field 'createdAt', on_mismatch 'null'),  -- a date, or a string with a date
-    document       jsonb     OPTIONS (field '$$ROOT')
-) SERVER shop_dump OPTIONS (collection 'reviews', on_nul 'replace');
+    created_at     timestamptz OPTIONS (field 'createdAt')  -- a date, or a string with a date
+) SERVER shop OPTIONS (collection 'reviews', on_nul 'replace');

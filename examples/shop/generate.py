@@ -38,6 +38,7 @@ CUSTOMERS, PRODUCTS, ORDERS, REVIEWS = 800, 250, 2500, 1500
 # Limits of the target that `expect` judges by; schema.sql declares the same.
 INT4_MAX = 2**31 - 1
 PRODUCT_NAME_LENGTH = 120
+MENDED_PRODUCT_NAME_LENGTH = 200  # as migrate.sql makes it
 PRICE_LIMIT = Decimal(10) ** 10  # numeric(12,2) holds less than this
 STATUSES = ["pending", "paid", "shipped", "delivered", "cancelled"]
 
@@ -189,8 +190,15 @@ def make_customers():
     # the same address in other letters: MongoDB's unique index compares bytes
     for older, newer in ((300, 560), (301, 655), (302, 720)):
         documents[newer]["email"] = documents[older]["email"].upper()
-    # customers that asked to be deleted; their orders and reviews stay behind
+    # customers that asked to be deleted; their orders, reviews and referrals stay behind
     gone = [documents[i]["_id"] for i in (400, 430, 470, 500)]
+    # a customer may be entered before the one who brought them
+    referrals = Dice(5)
+    for i in range(240, CUSTOMERS, 7):
+        documents[i]["referredBy"] = documents[referrals.pick([n for n in range(CUSTOMERS) if n != i])]["_id"]
+    for i, n in ((240, 400), (247, 430), (254, 190), (261, 230), (268, 231)):  # gone, or refused by the target
+        documents[i]["referredBy"] = documents[n]["_id"]
+    documents[230]["referredBy"] = documents[10]["_id"]
     return [d for d in documents if d["_id"] not in gone], gone
 
 
@@ -400,112 +408,113 @@ def fits_integer(value):
     return value is not None and value.is_finite() and value == int(value) and abs(value) <= INT4_MAX
 
 
-def expect(customers, products, orders, reviews, gone_customers, gone_products):
-    """Of each collection the documents that the target refuses, by reason, and the rows of each table.
+def expect(customers, products, orders, reviews, mended):
+    """What the tasks of tasks.sql make of it: of each task the documents that are refused, by SQLSTATE and the constraint or column
+    that the error names, and the rows of each table. `mended`: after what migrate.sql mends, and with that tried again.
 
-    The first reason counts, in the order of the tests here.
+    Of several reasons the one counts that PostgreSQL meets first: values, NOT NULL, CHECK, unique keys, foreign keys.
     """
-    refused = {name: {} for name in ("customers", "products", "orders", "orders.items", "reviews")}
+    refused = {}
 
-    def refuse(collection, reason):
-        refused[collection][reason] = refused[collection].get(reason, 0) + 1
+    def refuse(task, *reason):
+        reasons = refused.setdefault(task, {})
+        reasons[" ".join(reason)] = reasons.get(" ".join(reason), 0) + 1
+
+    def unfit(value):
+        """The SQLSTATE for a value that an integer column does not take."""
+        return "22P02" if isinstance(value, str) and number(value) is None else "22003"
 
     kept_customers, emails = set(), set()
     for document in customers:  # in the order of _id, so the older one keeps an address that two have
-        email = (document.get("email") or "").lower()
-        if document.get("loyaltyPoints") is not None and not fits_integer(document["loyaltyPoints"]):
-            refuse("customers", "loyaltyPoints does not fit an integer")
+        email, birth = (document.get("email") or "").lower(), document.get("birthDate")
+        if isinstance(birth, DatetimeMS) and not mended:
+            refuse("customers", "22008", "birth_date")
+        elif document.get("loyaltyPoints") is not None and not fits_integer(document["loyaltyPoints"]):
+            refuse("customers", unfit(document["loyaltyPoints"]), "loyalty_points")
         elif email and email in emails:
-            refuse("customers", "email belongs to an older customer")
+            refuse("customers", "23505", "Customer_email_key")
         else:
             kept_customers.add(str(document["_id"]))
-        emails.add(email)
+            emails.add(email)
+    for document in customers:
+        if "referredBy" in document and str(document["_id"]) in kept_customers and str(document["referredBy"]) not in kept_customers:
+            refuse("referrals", "23503", "Customer_referredById_fkey")
 
     kept_products, categories, assigned = set(), set(), 0
     for document in products:
         price = number(document.get("price"))
-        if len(document["name"]) > PRODUCT_NAME_LENGTH:
-            refuse("products", "name is too long")
-        elif document.get("price") is None:
-            refuse("products", "price is missing")
-        elif price is None:
-            refuse("products", "price is not a number")
-        elif abs(price) >= PRICE_LIMIT:
-            refuse("products", "price is too large")
+        categories.update(document.get("categories", []))
+        if isinstance(document.get("price"), str) and price is None:
+            refuse("products", "22P02", "price")
         elif not fits_integer(document["stock"]):
-            refuse("products", "stock is not a whole number")
+            refuse("products", unfit(document["stock"]), "stock")
+        elif len(document["name"]) > (MENDED_PRODUCT_NAME_LENGTH if mended else PRODUCT_NAME_LENGTH):
+            refuse("products", "22001")
+        elif price is not None and abs(price) >= PRICE_LIMIT:
+            refuse("products", "22003")
+        elif price is None:
+            refuse("products", "23502", "price")
         else:
             kept_products.add(document["_id"])
-            categories.update(document.get("categories", []))
             assigned += len(document.get("categories", []))
+            continue
+        if document.get("categories"):
+            refuse("category links", "23503", "_CategoryToProduct_B_fkey")
 
-    def customer_trouble(reference):
-        if str(reference) in kept_customers:
-            return None
-        return "customer is gone" if str(reference) in map(str, gone_customers) else "customer was refused"
-
-    def product_trouble(reference):
-        if reference is None:
-            return "product is missing"
-        if reference in kept_products:
-            return None
-        return "product is gone" if reference in gone_products else "product was refused"
-
-    order_rows, item_rows, elements = 0, 0, 0
+    kept_orders, item_rows, elements = 0, 0, 0
     for document in orders:
-        trouble = None
-        if document["status"].lower() not in STATUSES:
-            trouble = "status is unknown"
+        reason = None
+        if document["status"].lower() not in STATUSES and not mended:
+            reason = ("22P02",)
         elif not number(document["total"]).is_finite():
-            trouble = "total is not a number"
-        elif document.get("customerId") is not None:
-            trouble = customer_trouble(document["customerId"])
-        if trouble:
-            refuse("orders", trouble)
-        else:
-            order_rows += 1
-        items = document.get("items") or []
-        for item in items if isinstance(items, list) else [items]:
-            elements += 1
-            item = item if isinstance(item, dict) else {}
-            reason = "order was refused" if trouble else product_trouble(item.get("productId"))
-            if not reason and not fits_integer(item["qty"]):
-                reason = "qty is not a whole number"
-            if reason:
-                refuse("orders.items", reason)
-            else:
-                item_rows += 1
-
-    newest = {}
-    for document in reviews:
-        pair = (str(document["customerId"]), document["productId"])
-        moment = document["createdAt"] if isinstance(document["createdAt"], str) else iso(document["createdAt"])
-        newest[pair] = max(newest.get(pair, ""), moment)
-    review_rows = 0
-    for document in reviews:
-        moment = document["createdAt"] if isinstance(document["createdAt"], str) else iso(document["createdAt"])
-        pair = (str(document["customerId"]), document["productId"])
-        if document.get("rating") is None:
-            reason = "rating is missing"
-        elif not fits_integer(document["rating"]):
-            reason = "rating is not a whole number"
-        elif not moment[:1].isdigit():
-            reason = "createdAt is not a date"
-        else:
-            reason = product_trouble(document["productId"]) or customer_trouble(document["customerId"])
-            if not reason and moment < newest[pair]:
-                reason = "a newer review replaces it"
+            reason = ("23514", "Order_total_check")
+        elif document.get("customerId") is not None and str(document["customerId"]) not in kept_customers:
+            reason = ("23503", "Order_customerId_fkey")
         if reason:
-            refuse("reviews", reason)
+            refuse("orders", *reason)
+        else:
+            kept_orders += 1
+        # a document is refused with all of its items
+        items = document.get("items") or []
+        items = items if isinstance(items, list) else [items]
+        elements += len(items)
+        fields = [item if isinstance(item, dict) else {} for item in items]
+        if any("qty" in item and not fits_integer(item["qty"]) for item in fields):
+            refuse("order items", "22003", "quantity")
+        elif any("productId" not in item for item in fields):
+            refuse("order items", "23502", "productId")
+        elif items and reason:
+            refuse("order items", "23503", "OrderItem_orderId_fkey")
+        elif any(item["productId"] not in kept_products for item in fields):
+            refuse("order items", "23503", "OrderItem_productId_fkey")
+        else:
+            item_rows += len(items)
+
+    review_rows, pairs = 0, set()
+    for document in reviews:
+        pair = (str(document["customerId"]), document["productId"])
+        moment = document["createdAt"] if isinstance(document["createdAt"], str) else iso(document["createdAt"])
+        if document.get("rating") is not None and not fits_integer(document["rating"]):
+            refuse("reviews", unfit(document["rating"]), "rating")
+        elif not moment[:1].isdigit():
+            refuse("reviews", "22007", "created_at")
+        elif document.get("rating") is None:
+            refuse("reviews", "23502", "rating")
+        elif pair in pairs:  # the first review stays
+            refuse("reviews", "23505", "Review_customerId_productId_key")
+        elif pair[0] not in kept_customers:
+            refuse("reviews", "23503", "Review_customerId_fkey")
+        elif pair[1] not in kept_products:
+            refuse("reviews", "23503", "Review_productId_fkey")
         else:
             review_rows += 1
+            pairs.add(pair)
 
     return {
-        "documents": {"customers": len(customers), "products": len(products), "orders": len(orders), "orders.items": elements,
-                      "reviews": len(reviews)},
-        "refused": {name: dict(sorted(reasons.items())) for name, reasons in refused.items()},
+        "refused": {task: dict(sorted(reasons.items())) for task, reasons in refused.items()},
         "rows": {"Customer": len(kept_customers), "Product": len(kept_products), "Category": len(categories),
-                 "_CategoryToProduct": assigned, "Order": order_rows, "OrderItem": item_rows, "Review": review_rows},
+                 "_CategoryToProduct": assigned, "Order": kept_orders, "OrderItem": item_rows, "Review": review_rows},
+        "elements": elements,
     }
 
 
@@ -514,10 +523,6 @@ def expect(customers, products, orders, reviews, gone_customers, gone_products):
 
 def typed(field, *types):
     return lambda d: field in d and isinstance(d[field], types)
-
-
-def either(test, *fields):
-    return lambda d: any(test(d.get(f)) for f in fields)
 
 
 def has_nul(value):
@@ -535,7 +540,7 @@ IS_INT64, IS_DOUBLE, IS_DECIMAL = "document->'{0}' ? '$numberLong'", "document->
 NUL_REPLACED = "strpos(document->>'{0}', chr(65533)) > 0"  # as on_nul 'replace' shows it
 
 
-def flaws():
+def flaws(gone_customers):
     """(collection, what, test of a decoded document, the same as SQL over the document in canonical Extended JSON)"""
 
     def missing(field):
@@ -577,6 +582,8 @@ def flaws():
         missing("address"), null("address"),
         ("address.postcode is an int32", lambda d: type((d.get("address") or {}).get("postcode")) is int,
          "document->'address'->'postcode' ? '$numberInt'"),
+        ("referredBy is someone who is gone", lambda d: d.get("referredBy") in gone_customers,
+         "document->'referredBy'->>'$oid' IN (" + ", ".join(f"'{i}'" for i in sorted(map(str, gone_customers))) + ")"),
         int64("phone"), missing("loyaltyPoints"), int64("loyaltyPoints"), double("loyaltyPoints"),
         text("marketing"), text("tags"),
         ("tags holds a null", lambda d: isinstance(d["tags"], list) and None in d["tags"],
@@ -626,16 +633,22 @@ def flaws():
     ))
 
 
-def dirt(collections, gone_customers, gone_products):
+def dirt(collections, gone_customers):
     counted = [{"collection": name, "flaw": what, "documents": sum(bool(test(d)) for d in collections[name]), "where": where}
-               for name, what, test, where in flaws()]
+               for name, what, test, where in flaws(gone_customers)]
+    documents = (collections["customers"], collections["products"], collections["orders"], collections["reviews"])
+    first, mended = expect(*documents, mended=False), expect(*documents, mended=True)
     return {
         "about": "Written by generate.py. flaws: how many documents have it, and how to find them in SQL, where document is the whole"
-                 " document in canonical Extended JSON with on_nul 'replace'. expected: what a migration into schema.sql reads,"
-                 " refuses (the first reason that applies) and writes.",
+                 " document in canonical Extended JSON with on_nul 'replace'. expected: how many documents and elements of the array"
+                 " items a migration reads; which documents each task refuses, by SQLSTATE and the constraint or column that the"
+                 " error names, and how many rows each table has: at first, and when what migrate.sql mends is mended.",
         "flaws": counted,
-        "expected": expect(collections["customers"], collections["products"], collections["orders"], collections["reviews"],
-                           gone_customers, gone_products),
+        "expected": {
+            "documents": {**{name: len(found) for name, found in collections.items()}, "orders.items": first.pop("elements")},
+            "first": first,
+            "mended": {name: mended[name] for name in first},
+        },
     }
 
 
@@ -691,7 +704,7 @@ def generate():
         files[f"dump/shop/{name}.metadata.json"] = metadata(name, i)
     for path, content in files.items():
         yield path + ".gz", compressed(Path(path).name, content)
-    report = dirt(collections, gone_customers, gone_products)
+    report = dirt(collections, gone_customers)
     yield "dirt.json", (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode()
 
 

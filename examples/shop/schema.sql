@@ -22,6 +22,7 @@ CREATE TABLE "Customer" (
     "tags" TEXT[],
     "preferences" JSONB NOT NULL DEFAULT '{}',
     "notes" TEXT,
+    "referredById" UUID,
     "createdAt" TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "Customer_pkey" PRIMARY KEY ("id")
@@ -135,6 +136,9 @@ CREATE UNIQUE INDEX "Review_customerId_productId_key" ON "Review"("customerId", 
 CREATE INDEX "_CategoryToProduct_B_index" ON "_CategoryToProduct"("B");
 
 -- AddForeignKey
+ALTER TABLE "Customer" ADD CONSTRAINT "Customer_referredById_fkey" FOREIGN KEY ("referredById") REFERENCES "Customer"("id") ON DELETE SET NULL ON UPDATE CASCADE;
+
+-- AddForeignKey
 ALTER TABLE "Order" ADD CONSTRAINT "Order_customerId_fkey" FOREIGN KEY ("customerId") REFERENCES "Customer"("id") ON DELETE SET NULL ON UPDATE CASCADE;
 
 -- AddForeignKey
@@ -154,3 +158,6 @@ ALTER TABLE "_CategoryToProduct" ADD CONSTRAINT "_CategoryToProduct_A_fkey" FORE
 
 -- AddForeignKey
 ALTER TABLE "_CategoryToProduct" ADD CONSTRAINT "_CategoryToProduct_B_fkey" FOREIGN KEY ("B") REFERENCES "Product"("id") ON DELETE CASCADE ON UPDATE CASCADE;
+
+-- Added by hand, as Prisma knows no CHECK: NUMERIC takes NaN, which is no sum of money.
+ALTER TABLE "Order" ADD CONSTRAINT "Order_total_check" CHECK ("total" <> 'NaN');
