@@ -67,7 +67,7 @@ $function$;
 COMMENT ON FUNCTION mongoferry.equality_operator(regclass, smallint) IS
     'the operator by which a unique index of the table tells the column''s values apart, to be written between two values. Part of the toolkit';
 
-CREATE FUNCTION mongoferry.comparison_type(type oid, type_modifier integer) RETURNS text
+CREATE FUNCTION mongoferry.base_type(INOUT type oid, INOUT type_modifier integer)
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -76,9 +76,20 @@ AS $function$
         UNION ALL
         SELECT t.typbasetype, t.typtypmod FROM base AS b JOIN pg_type AS t ON t.oid = b.type WHERE t.typtype = 'd'
     )
-    SELECT format_type(b.type,
-        CASE WHEN b.type IN ('varchar'::regtype, 'bpchar'::regtype, 'bit'::regtype, 'varbit'::regtype) THEN -1 ELSE b.modifier END)
-    FROM base AS b JOIN pg_type AS t ON t.oid = b.type WHERE t.typtype <> 'd'
+    SELECT b.type, b.modifier FROM base AS b JOIN pg_type AS t ON t.oid = b.type WHERE t.typtype <> 'd'
+$function$;
+COMMENT ON FUNCTION mongoferry.base_type(oid, integer) IS
+    'the type under a domain, also one over other domains, with its modifier; other types as they are. Part of the toolkit';
+
+CREATE FUNCTION mongoferry.comparison_type(type oid, type_modifier integer) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT format_type(b.type, CASE
+        WHEN b.type IN ('varchar'::regtype, 'bpchar'::regtype, 'bit'::regtype, 'varbit'::regtype) THEN -1
+        ELSE b.type_modifier
+    END)
+    FROM mongoferry.base_type($1, $2) AS b
 $function$;
 COMMENT ON FUNCTION mongoferry.comparison_type(oid, integer) IS
     'the type that a value is cast to so that it equals what an assignment to a column of this type would store: rounded as numeric(5,2) does; but not cut to a length, which an assignment refuses to do. Part of the toolkit';
@@ -106,7 +117,7 @@ COMMENT ON FUNCTION mongoferry.share_rows(regclass, regclass) IS
 
 CREATE FUNCTION mongoferry.target_foreign_keys(target regclass)
     RETURNS TABLE (constraint_name name, referencing regclass, columns name[], referenced regclass, optional name[],
-        has_defaults name[], match_full boolean)
+        has_defaults name[], match_full boolean, referenced_columns name[])
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -115,10 +126,11 @@ AS $function$
         coalesce(array_agg(a.attname ORDER BY k.number)
             FILTER (WHERE NOT a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''), '{}'),
         coalesce(array_agg(a.attname ORDER BY k.number) FILTER (WHERE a.atthasdef OR a.attidentity <> ''), '{}'),
-        c.confmatchtype = 'f'
+        c.confmatchtype = 'f', array_agg(r.attname ORDER BY k.number)
     FROM pg_constraint AS c
-    CROSS JOIN LATERAL unnest(c.conkey) WITH ORDINALITY AS k (attribute, number)
+    CROSS JOIN LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k (attribute, referenced, number)
     JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.attribute
+    JOIN pg_attribute AS r ON r.attrelid = c.confrelid AND r.attnum = k.referenced
     WHERE c.contype = 'f'
         -- the table itself, and what its partitions have besides
         AND (c.conrelid = $1 OR c.conparentid = 0 AND c.conrelid IN (SELECT p.relid FROM pg_partition_tree($1) AS p))

@@ -60,21 +60,32 @@ $function$;
 COMMENT ON FUNCTION mongoferry.transform_by_names(regclass, regclass) IS
     'the transform of a task that has none: the columns whose names are equal, without those that the target computes; NULL if there is no such column. Part of the toolkit';
 
+CREATE FUNCTION mongoferry.raise_about(what text, sqlstate text, message text, detail text, hint text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    full_message CONSTANT text := format('%s: %s', $1, $3);
+BEGIN
+    -- An option of RAISE must not be NULL, and an empty one shows.
+    CASE
+        WHEN $4 <> '' AND $5 <> '' THEN RAISE EXCEPTION USING ERRCODE = $2, MESSAGE = full_message, DETAIL = $4, HINT = $5;
+        WHEN $4 <> '' THEN RAISE EXCEPTION USING ERRCODE = $2, MESSAGE = full_message, DETAIL = $4;
+        WHEN $5 <> '' THEN RAISE EXCEPTION USING ERRCODE = $2, MESSAGE = full_message, HINT = $5;
+        ELSE RAISE EXCEPTION USING ERRCODE = $2, MESSAGE = full_message;
+    END CASE;
+END
+$function$;
+COMMENT ON FUNCTION mongoferry.raise_about(text, text, text, text, text) IS
+    'raises a caught error again, its message after what it is about. Part of the toolkit';
+
 CREATE FUNCTION mongoferry.raise_about_transform(migration text, task text, sqlstate text, message text, detail text, hint text)
     RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $function$
-DECLARE
-    full_message CONSTANT text := format('transform of task "%s" of migration "%s" cannot be used: %s', $2, $1, $4);
 BEGIN
-    -- An option of RAISE must not be NULL, and an empty one shows.
-    CASE
-        WHEN $5 <> '' AND $6 <> '' THEN RAISE EXCEPTION USING ERRCODE = $3, MESSAGE = full_message, DETAIL = $5, HINT = $6;
-        WHEN $5 <> '' THEN RAISE EXCEPTION USING ERRCODE = $3, MESSAGE = full_message, DETAIL = $5;
-        WHEN $6 <> '' THEN RAISE EXCEPTION USING ERRCODE = $3, MESSAGE = full_message, HINT = $6;
-        ELSE RAISE EXCEPTION USING ERRCODE = $3, MESSAGE = full_message;
-    END CASE;
+    PERFORM mongoferry.raise_about(format('transform of task "%s" of migration "%s" cannot be used', $2, $1), $3, $4, $5, $6);
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.raise_about_transform(text, text, text, text, text, text) IS

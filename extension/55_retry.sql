@@ -249,7 +249,7 @@ BEGIN
         EXCEPTION WHEN OTHERS THEN
             GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
                 hint = PG_EXCEPTION_HINT;
-            PERFORM mongoferry.raise_about_task(this.task, state, message, detail, hint);
+            PERFORM mongoferry.raise_about(format('task "%s"', this.task), state, message, detail, hint);
         END;
         IF batch.last_line IS NOT NULL THEN
             RETURN $2 || jsonb_build_object('after', batch.last_line, 'is_unreachable', NOT batch.is_reached,
@@ -270,25 +270,6 @@ END
 $function$;
 COMMENT ON FUNCTION mongoferry.retry_step(text, jsonb) IS
     'one transaction of retry_errors(); returns the options of the next one. Part of the toolkit';
-
-CREATE FUNCTION mongoferry.raise_about_task(task text, sqlstate text, message text, detail text, hint text) RETURNS void
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-DECLARE
-    full_message CONSTANT text := format('task "%s": %s', $1, $3);
-BEGIN
-    -- An option of RAISE must not be NULL, and an empty one shows.
-    CASE
-        WHEN $4 <> '' AND $5 <> '' THEN RAISE EXCEPTION USING ERRCODE = $2, MESSAGE = full_message, DETAIL = $4, HINT = $5;
-        WHEN $4 <> '' THEN RAISE EXCEPTION USING ERRCODE = $2, MESSAGE = full_message, DETAIL = $4;
-        WHEN $5 <> '' THEN RAISE EXCEPTION USING ERRCODE = $2, MESSAGE = full_message, HINT = $5;
-        ELSE RAISE EXCEPTION USING ERRCODE = $2, MESSAGE = full_message;
-    END CASE;
-END
-$function$;
-COMMENT ON FUNCTION mongoferry.raise_about_task(text, text, text, text, text) IS
-    'raises an error again, with the name of the task that it happened in. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.begin_retry(migration text, only_tasks text[]) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -169,19 +169,29 @@ $block$;
 
 -- ---- what was refused, by cause ----
 
+-- Messages of one cause differ in the values that they show: what follows a colon, what is out of range, and numbers.
+CREATE FUNCTION mongoferry.error_cause(message text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT regexp_replace(regexp_replace(regexp_replace($1, ': ".*$', ': ...'),
+        '\mvalue ".*" is out of range', 'value ... is out of range'),
+        '(?<![[:alnum:]_"])[-+]?[0-9]+([.][0-9]+)?(?![[:alnum:]_"])', '...', 'g')
+$function$;
+COMMENT ON FUNCTION mongoferry.error_cause(text) IS
+    'an error message with ... in place of the values in it, so that those of one cause are equal. Part of the toolkit';
+
 CREATE FUNCTION mongoferry.summarize_errors()
     RETURNS TABLE (migration text, task text, sqlstate text, constraint_name text, column_name text, cause text,
         documents bigint, example_id bigint, example_source_id jsonb, first_at timestamptz, last_at timestamptz)
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $function$
-    -- Messages of one cause differ in the values that they show: what follows a colon, and numbers.
     SELECT e.migration, e.task, e.sqlstate, e.constraint_name, e.column_name, c.cause, count(*),
         min(e.id), (array_agg(e.source_id ORDER BY e.id))[1], min(e.occurred_at), max(e.occurred_at)
     FROM mongoferry.errors AS e
     JOIN mongoferry.task AS t ON t.migration = e.migration AND t.task = e.task
-    CROSS JOIN LATERAL (SELECT regexp_replace(regexp_replace(e.message, ': ".*$', ': ...'),
-        '(?<![[:alnum:]_"])[-+]?[0-9]+([.][0-9]+)?(?![[:alnum:]_"])', '...', 'g') AS cause) AS c
+    CROSS JOIN LATERAL mongoferry.error_cause(e.message) AS c (cause)
     GROUP BY e.migration, t.position, e.task, e.sqlstate, e.constraint_name, e.column_name, c.cause
     ORDER BY e.migration, t.position, count(*) DESC, min(e.id)
 $function$;

@@ -27,16 +27,6 @@ $function$;
 COMMENT ON FUNCTION mongoferry.report_rate(numeric, double precision) IS
     'amount for each second, with one decimal; NULL when no time has passed. Part of report()';
 
--- Messages of one cause differ in the value that they quote. What names an object (constraint "x") stays.
-CREATE FUNCTION mongoferry.report_cause(message text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-    SELECT regexp_replace(regexp_replace($1, ': ".*"$', ': "..."'), '\mvalue ".*" is out of range', 'value "..." is out of range')
-$function$;
-COMMENT ON FUNCTION mongoferry.report_cause(text) IS
-    'an error message without the value that it quotes, so that those of one cause are equal. Part of report()';
-
 CREATE FUNCTION mongoferry.report_runs(migration text) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -121,11 +111,9 @@ CREATE FUNCTION mongoferry.report_errors(migration text) RETURNS jsonb
 AS $function$
     SELECT coalesce(jsonb_agg(to_jsonb(cause) ORDER BY cause.documents DESC, cause.task, cause.sqlstate, cause.message), '[]')
     FROM (
-        SELECT e.task, e.sqlstate, mongoferry.report_cause(e.message) AS message, e.constraint_name, e.column_name,
-            count(*) AS documents, (array_agg(e.source_id ORDER BY e.id))[1] AS example
-        FROM mongoferry.errors AS e WHERE e.migration = $1
-        GROUP BY 1, 2, 3, 4, 5
-        ORDER BY count(*) DESC, 1, 2, 3
+        SELECT s.task, s.sqlstate, s.cause AS message, s.constraint_name, s.column_name, s.documents, s.example_source_id AS example
+        FROM mongoferry.errors_summary AS s WHERE s.migration = $1
+        ORDER BY s.documents DESC, s.task, s.sqlstate, s.cause
         LIMIT 20) AS cause
 $function$;
 COMMENT ON FUNCTION mongoferry.report_errors(text) IS

@@ -93,9 +93,8 @@ def test_chunks_with_ids_of_all_types(connection, split, chunk_size):
     assert sum(len(part) for part in parts) == len(MIXED_IDS)
 
 
-def test_documents_inserted_after_the_split(connection, split, mongo, request):
-    if "live" not in request.node.callspec.id:
-        pytest.skip("a dump does not change")
+@pytest.mark.parametrize("split", ["live"], indirect=True)  # a dump does not change
+def test_documents_inserted_after_the_split(connection, split, mongo):
     chunks = split([{"_id": i * 10, "n": i} for i in range(200)], 20)
     mongo.things.insert_many(
         [{"_id": value, "n": 1000 + n} for n, value in enumerate([-1, 5, 1111, 99999, "x", ObjectId(), MinKey(), MaxKey(), None])]

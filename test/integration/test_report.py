@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from psycopg import errors
 
-HOSTILE = "<script>alert('1')</script> & \"quoted\""
+HOSTILE = "<script>alert('x')</script> & \"quoted\""
 
 
 class Page(HTMLParser):
@@ -161,7 +161,7 @@ def test_errors_are_put_together_by_cause(catalogue):
     a_migration_with_everything(catalogue)
     causes = [(e["documents"], e["sqlstate"], e["message"], e["column_name"], e["constraint_name"]) for e in data(catalogue)["errors"]]
     assert causes == [
-        (5, "22P02", 'invalid input syntax for type integer: "..."', "age", None),
+        (5, "22P02", 'invalid input syntax for type integer: ...', "age", None),
         (2, "23514", 'new row violates check constraint "a"', None, "a"),
         (1, "23514", 'new row violates check constraint "b"', None, "b")]
 
@@ -169,7 +169,7 @@ def test_errors_are_put_together_by_cause(catalogue):
 def test_the_20_most_frequent_causes_are_shown_and_the_rest_is_counted(catalogue):
     add_task(catalogue, "t", "running")
     for number in range(1, 24):
-        add_error(catalogue, "t", f"cause {number}", count=number)
+        add_error(catalogue, "t", f"cause {chr(96 + number)}", count=number)
     causes = data(catalogue)["errors"]
     assert [c["documents"] for c in causes] == list(range(23, 3, -1))
     total, shown = sum(range(1, 24)), sum(range(4, 24))

@@ -5,6 +5,7 @@ tests call it whole.
 """
 
 import json
+import re
 import threading
 
 import psycopg
@@ -349,7 +350,8 @@ def test_a_step_that_fails_for_good(shop):
         CREATE TRIGGER fail BEFORE INSERT ON customer FOR EACH ROW EXECUTE FUNCTION fail()""")
     with pytest.raises(errors.RaiseException) as caught:
         shop.execute("CALL mongoferry.migrate('m', workers => 2)")
-    assert caught.value.diag.message_primary == 'task "customers" of migration "m" failed: chunk 1: disk is full'
+    assert re.fullmatch(
+        'task "customers" of migration "m" failed: chunk [12]: disk is full', caught.value.diag.message_primary)
     assert caught.value.diag.message_detail.startswith("Really.\nHINT:  Buy one.")
     assert 'Not done either: "orders".' in caught.value.diag.message_detail
     assert states(shop) == {"orders": "running", "customers": "failed", "other": "done"}
