@@ -177,7 +177,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.delete_belongings() IS
-    'trigger before the deletion of a migration or a task: deletes its rows in the tables that the arguments name';
+    'trigger before the deletion of a migration or a task: deletes its rows in the tables that the arguments name. Part of the toolkit';
 CREATE TRIGGER delete_belongings BEFORE DELETE ON mongoferry.migration
     FOR EACH ROW EXECUTE FUNCTION mongoferry.delete_belongings('task', 'run');
 CREATE TRIGGER delete_belongings BEFORE DELETE ON mongoferry.task

@@ -56,4 +56,4 @@ AS $function$
     SELECT CASE WHEN mongoferry.is_dump($1) THEN mongoferry.raw_bounds($2) ELSE mongoferry.id_bounds($2) END
 $function$;
 COMMENT ON FUNCTION mongoferry.current_bounds(regclass, bytea[]) IS
-    'bounds of a chunk that consists of these documents (BSON) as they are now: read again by _id from a live server; from a dump, which does not change, the documents as given';
+    'bounds of a chunk that consists of these documents (BSON) as they are now: read again by _id from a live server; from a dump, which does not change, the documents as given. Part of the toolkit';

@@ -11,4 +11,4 @@ CREATE FUNCTION mongoferry.chunk_totals(OUT documents bigint, OUT bytes bigint, 
         OUT stopped boolean)
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'mongoferry_chunk_totals';
 COMMENT ON FUNCTION mongoferry.chunk_totals() IS
-    'what the last write_chunk() of this session did: documents and bytes of BSON read, rows written, documents refused, and whether it stopped because more than max_refused were';
+    'what the last write_chunk() of this session did: documents and bytes of BSON read, rows written, documents refused, and whether it stopped because more than max_refused were. Part of the toolkit';

@@ -36,7 +36,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.use_search_path(text, text) IS
-    'SET LOCAL search_path to the one that the task''s transform is planned and run with. Part of the toolkit: to be called around the execution of a transform, in a function whose SET clause restores the search_path';
+    'SET LOCAL search_path to the one that the task''s transform is planned and run with; to be called around the execution of a transform, in a function whose SET clause restores the search_path. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.task_source_query(migration text, task text) RETURNS text
     LANGUAGE sql STABLE PARALLEL UNSAFE
@@ -115,7 +115,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.task_query(text, text) IS
-    'the SELECT of a task, its transform over the documents of one chunk, whose bounds are its parameter $1. To be planned and run with the task''s search_path (use_search_path())';
+    'the SELECT of a task, its transform over the documents of one chunk, whose bounds are its parameter $1. To be planned and run with the task''s search_path (use_search_path()). Part of the toolkit';
 
 CREATE FUNCTION mongoferry.task_columns(migration text, task text)
     RETURNS TABLE ("position" integer, column_name name, attribute smallint, type oid, type_modifier integer)
@@ -194,7 +194,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.task_columns(text, text) IS
-    'the columns of the target that a task fills, in the order in which its transform gives them, with their types in the target. Raises an error if the transform cannot be planned or its columns do not fit the target';
+    'the columns of the target that a task fills, in the order in which its transform gives them, with their types in the target. Raises an error if the transform cannot be planned or its columns do not fit the target. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.task_key(migration text, task text) RETURNS name[]
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -236,7 +236,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.task_key(text, text) IS
-    'the key that tells a task''s rows apart: its conflict_key, else the primary key of its target; NULL if there is neither, or if on_conflict could not use it';
+    'the key that tells a task''s rows apart: its conflict_key, else the primary key of its target; NULL if there is neither, or if on_conflict could not use it. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.is_update(target regclass, on_conflict text, filled name[]) RETURNS boolean
     LANGUAGE sql STABLE PARALLEL SAFE

@@ -19,7 +19,7 @@ AS $function$
     WHERE t.migration = $1 AND $2->'tasks' ? t.task
 $function$;
 COMMENT ON FUNCTION mongoferry.run_tasks(text, jsonb) IS
-    'the tasks that a run works on, with their state; is_ready: all that they depend on is done. options as begin_run() completed them';
+    'the tasks that a run works on, with their state; is_ready: all that they depend on is done. options as begin_run() completed them. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.run_goes_on(migration text, options jsonb) RETURNS boolean
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -42,7 +42,7 @@ AS $function$
     SELECT EXISTS (SELECT o.task FROM open_task AS o EXCEPT SELECT b.task FROM blocked AS b)
 $function$;
 COMMENT ON FUNCTION mongoferry.run_goes_on(text, jsonb) IS
-    'whether something is left in a run that can still be done, by whatever worker; options as begin_run() completed them';
+    'whether something is left in a run that can still be done, by whatever worker; options as begin_run() completed them. Part of the toolkit';
 
 -- ---- the steps ----
 
@@ -60,7 +60,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.carry_over(text, text, regclass, text, bytea, bigint) IS
-    'write_chunk() with the search_path that the task''s transform was written for';
+    'write_chunk() with the search_path that the task''s transform was written for. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.split_task(task mongoferry.task) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -85,7 +85,7 @@ BEGIN
     WHERE t.migration = $1.migration AND t.task = $1.task;
 END
 $function$;
-COMMENT ON FUNCTION mongoferry.split_task(mongoferry.task) IS 'splits the source of a new task into chunks';
+COMMENT ON FUNCTION mongoferry.split_task(mongoferry.task) IS 'splits the source of a new task into chunks. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.write_task_chunk(task mongoferry.task, chunk mongoferry.chunk) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -141,7 +141,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.write_task_chunk(mongoferry.task, mongoferry.chunk) IS
-    'carries a chunk over and marks it done, or, when more documents are refused than the task allows, leaves it pending and marks the task failed';
+    'carries a chunk over and marks it done, or, when more documents are refused than the task allows, leaves it pending and marks the task failed. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.finish_target(migration text, task text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -152,7 +152,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.finish_target(text, text) IS
-    'what a task''s target needs when all chunks are carried over: its sequences are set past the copied values';
+    'what a task''s target needs when all chunks are carried over: its sequences are set past the copied values. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.finish_task(task mongoferry.task) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -170,7 +170,7 @@ BEGIN
             WHERE e.migration = $1.migration AND e.task = $1.task))::text);
 END
 $function$;
-COMMENT ON FUNCTION mongoferry.finish_task(mongoferry.task) IS 'brings a task of which all chunks are carried over to its end';
+COMMENT ON FUNCTION mongoferry.finish_task(mongoferry.task) IS 'brings a task of which all chunks are carried over to its end. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.migrate_step(migration text, options jsonb) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -236,7 +236,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.migrate_step(text, jsonb) IS
-    'does the next step of a migration in this transaction: a task is split, a chunk carried over, or a task brought to its end. again: something was done; wait: nothing can be done now, but others still work; finished: nothing is left that can be done, or the time is up. options as begin_run() completed them';
+    'does the next step of a migration in this transaction: a task is split, a chunk carried over, or a task brought to its end. again: something was done; wait: nothing can be done now, but others still work; finished: nothing is left that can be done, or the time is up. options as begin_run() completed them. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.work_step(job text, migration text, options jsonb) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -253,7 +253,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.work_step(text, text, jsonb) IS
-    'does the next step of a job (migrate, validate, recheck) on a migration: what background workers call, a transaction each, until it returns finished';
+    'does the next step of a job (migrate, validate, recheck) on a migration: what background workers call, a transaction each, until it returns finished. Part of the toolkit';
 
 -- ---- begin and end of a run ----
 
@@ -291,7 +291,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.select_tasks(text, text[]) IS
-    'the tasks that only_tasks names, NULL: all, in the order in which they were added; an error for a name that is none, and when there are none';
+    'the tasks that only_tasks names, NULL: all, in the order in which they were added; an error for a name that is none, and when there are none. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.begin_run(job text, migration text, options jsonb) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -346,7 +346,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.begin_run(text, text, jsonb) IS
-    'checks whether a job can be run on a migration (owner, order of its tasks, only_tasks), makes failed tasks ready to go on, notes the run, and returns the options that its steps need';
+    'checks whether a job can be run on a migration (owner, order of its tasks, only_tasks), makes failed tasks ready to go on, notes the run, and returns the options that its steps need. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.run_state(migration text, options jsonb) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -359,7 +359,7 @@ AS $function$
     FROM mongoferry.task AS t WHERE t.migration = $1
 $function$;
 COMMENT ON FUNCTION mongoferry.run_state(text, jsonb) IS
-    'how a migration stands at the end of a run: complete (all its tasks are done), failed (a task of the run failed) or stopped (the time is up, tasks were left out, or it was cancelled)';
+    'how a migration stands at the end of a run: complete (all its tasks are done), failed (a task of the run failed) or stopped (the time is up, tasks were left out, or it was cancelled). Part of the toolkit';
 
 CREATE FUNCTION mongoferry.run_outcome(migration text, options jsonb) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -377,7 +377,7 @@ AS $function$
     FROM mongoferry.task AS t WHERE t.migration = $1
 $function$;
 COMMENT ON FUNCTION mongoferry.run_outcome(text, jsonb) IS
-    'how a run ended, for people: complete, time is up, or what was left undone';
+    'how a run ended, for people: complete, time is up, or what was left undone. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.end_run(job text, migration text, options jsonb, outcome text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -394,7 +394,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.end_run(text, text, jsonb, text) IS
-    'notes the end of a run (outcome NULL: as the tables tell it), and after migrate() tells it on the channel mongoferry: {"migration": ..., "state": "complete", "failed" or "stopped", "refused": ...}';
+    'notes the end of a run (outcome NULL: as the tables tell it), and after migrate() tells it on the channel mongoferry: {"migration": ..., "state": "complete", "failed" or "stopped", "refused": ...}. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.run_problem(job text, migration text, options jsonb)
     RETURNS TABLE (message text, detail text, hint text)
@@ -441,7 +441,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.run_problem(text, text, jsonb) IS
-    'the error that the call of a run has to end with, as message, detail and hint; no row when all went well';
+    'the error that the call of a run has to end with, as message, detail and hint; no row when all went well. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.step_failed(
         job text, migration text, task text, chunk integer, options jsonb, sqlstate text, message text, detail text, hint text)
@@ -461,4 +461,4 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.step_failed(text, text, text, integer, jsonb, text, text, text, text) IS
-    'notes that a step failed for good: its task is failed, with the reason. Others go on, except those that depend on it';
+    'notes that a step failed for good: its task is failed, with the reason. Others go on, except those that depend on it. Part of the toolkit';

@@ -16,9 +16,9 @@ COMMENT ON PROCEDURE mongoferry.migrate(text, integer, interval, text[], boolean
 CREATE FUNCTION mongoferry.run_workers(job text, migration text, options jsonb, workers integer) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mongoferry_run_workers';
 COMMENT ON FUNCTION mongoferry.run_workers(text, text, jsonb, integer) IS
-    'for functions such as validate(): has background workers do the steps of a job, and waits for their end. The workers do not see what this transaction has not committed';
+    'for functions such as validate(): has background workers do the steps of a job, and waits for their end. The workers do not see what this transaction has not committed. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.note_step(task text, chunk integer) RETURNS void
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'mongoferry_note_step';
 COMMENT ON FUNCTION mongoferry.note_step(text, integer) IS
-    'tells which task and chunk this session is at: shown as application_name in pg_stat_activity, and named when the step fails. NULL: none';
+    'tells which task and chunk this session is at: shown as application_name in pg_stat_activity, and named when the step fails. NULL: none. Part of the toolkit';

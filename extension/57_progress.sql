@@ -111,7 +111,7 @@ AS $function$
     FROM mongoferry.measure_progress(NULL, NULL) AS p WHERE p.task IS NOT NULL
     ORDER BY p.migration, p.position
 $function$;
-COMMENT ON FUNCTION mongoferry.task_progress() IS 'the lines of the view progress, as the caller may see them';
+COMMENT ON FUNCTION mongoferry.task_progress() IS 'the lines of the view progress, as the caller may see them. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.migration_progress()
     RETURNS TABLE (migration text, state text, tasks_done bigint, tasks_total bigint, chunks_done bigint, chunks_total bigint,
@@ -126,7 +126,7 @@ AS $function$
     FROM mongoferry.measure_progress(NULL, NULL) AS p WHERE p.task IS NULL
     ORDER BY p.migration
 $function$;
-COMMENT ON FUNCTION mongoferry.migration_progress() IS 'the lines of the view progress_total, as the caller may see them';
+COMMENT ON FUNCTION mongoferry.migration_progress() IS 'the lines of the view progress_total, as the caller may see them. Part of the toolkit';
 
 CREATE VIEW mongoferry.progress AS SELECT * FROM mongoferry.task_progress();
 CREATE VIEW mongoferry.progress_total AS SELECT * FROM mongoferry.migration_progress();
@@ -195,7 +195,7 @@ AS $function$
     GROUP BY e.migration, t.position, e.task, e.sqlstate, e.constraint_name, e.column_name, c.cause
     ORDER BY e.migration, t.position, count(*) DESC, min(e.id)
 $function$;
-COMMENT ON FUNCTION mongoferry.summarize_errors() IS 'the lines of the view errors_summary, as the caller may see them';
+COMMENT ON FUNCTION mongoferry.summarize_errors() IS 'the lines of the view errors_summary, as the caller may see them. Part of the toolkit';
 
 CREATE VIEW mongoferry.errors_summary AS SELECT * FROM mongoferry.summarize_errors();
 COMMENT ON VIEW mongoferry.errors_summary IS 'the refused documents of mongoferry.errors, grouped by cause';
@@ -335,4 +335,4 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.progress_line(text, text, jsonb) IS
-    'how far a run is, as one line of less than 100 characters; NULL where nothing can be said. options as begin_run() completed them';
+    'how far a run is, as one line of less than 100 characters; NULL where nothing can be said. options as begin_run() completed them. Part of the toolkit';

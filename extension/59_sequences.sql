@@ -45,7 +45,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.advance_sequence(regclass, bigint) IS
-    'sets a sequence so that its next value is past value, in the direction in which it counts, unless it is past it already: it is never set back. As nextval() and setval(), not undone by a rollback. Needs SELECT and UPDATE on the sequence';
+    'sets a sequence so that its next value is past value, in the direction in which it counts, unless it is past it already: it is never set back. As nextval() and setval(), not undone by a rollback. Needs SELECT and UPDATE on the sequence. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.filled_sequences(migration text, task text)
     RETURNS TABLE (column_name name, sequence regclass)
@@ -83,7 +83,7 @@ AS $function$
     WHERE pg_get_expr(e.adbin, e.adrelid) ~ '^\(*nextval\(''[^)]*''::regclass\)\)*(::[a-z0-9 ]+)?$'
 $function$;
 COMMENT ON FUNCTION mongoferry.filled_sequences(text, text) IS
-    'the sequences behind the target''s number columns that a task fills: identity columns, sequences owned by the column, and defaults that are nextval() of a sequence';
+    'the sequences behind the target''s number columns that a task fills: identity columns, sequences owned by the column, and defaults that are nextval() of a sequence. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.advance_sequences(migration text, task text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -110,4 +110,4 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.advance_sequences(text, text) IS
-    'sets the sequences behind the columns that a task fills past the values that the target holds now; those of an empty target stay as they are';
+    'sets the sequences behind the columns that a task fills past the values that the target holds now; those of an empty target stay as they are. Part of the toolkit';

@@ -22,7 +22,7 @@ AS $function$
     WHERE base.oid = (mongoferry.base_type($2, -1)).type
 $function$;
 COMMENT ON FUNCTION mongoferry.comparable(text, oid) IS
-    'an SQL expression of this type in a form that IS DISTINCT FROM compares by value';
+    'an SQL expression of this type in a form that IS DISTINCT FROM compares by value. Part of the toolkit';
 
 -- A key as text that is the same for equal values: numbers without trailing zeros.
 CREATE FUNCTION mongoferry.key_expression(alias text, columns name[], types oid[]) RETURNS text
@@ -37,7 +37,7 @@ AS $function$
     FROM unnest($2, $3) WITH ORDINALITY AS member (name, type, position)
 $function$;
 COMMENT ON FUNCTION mongoferry.key_expression(text, name[], oid[]) IS
-    'SQL expression: these columns of a table alias as a jsonb array, equal for equal values';
+    'SQL expression: these columns of a table alias as a jsonb array, equal for equal values. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.key_object(alias text, columns name[]) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -46,7 +46,7 @@ AS $function$
     SELECT 'pg_catalog.jsonb_build_object(' || string_agg(format('%L, %s.%I', member.name, $1, member.name), ', ' ORDER BY member.position) || ')'
     FROM unnest($2) WITH ORDINALITY AS member (name, position)
 $function$;
-COMMENT ON FUNCTION mongoferry.key_object(text, name[]) IS 'SQL expression: these columns of a table alias as a jsonb object';
+COMMENT ON FUNCTION mongoferry.key_object(text, name[]) IS 'SQL expression: these columns of a table alias as a jsonb object. Part of the toolkit';
 
 -- What of a task is compared, and by which key.
 CREATE TYPE mongoferry.validation_shape AS (
@@ -102,7 +102,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.validation_columns(text, text) IS
-    'what validate() compares of a task';
+    'what validate() compares of a task. Part of the toolkit';
 
 -- The bound query of a task with its columns cast to the target's, as the temporary table has them.
 CREATE FUNCTION mongoferry.validation_query(migration text, task text) RETURNS text
@@ -115,4 +115,4 @@ AS $function$
     FROM mongoferry.task_columns($1, $2) AS c
 $function$;
 COMMENT ON FUNCTION mongoferry.validation_query(text, text) IS
-    'for validate(): the rows of a task''s transform over the chunk $1, in the types of the target';
+    'for validate(): the rows of a task''s transform over the chunk $1, in the types of the target. Part of the toolkit';

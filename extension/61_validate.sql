@@ -59,7 +59,7 @@ BEGIN
     END IF;
 END
 $function$;
-COMMENT ON FUNCTION mongoferry.begin_validation(bigint, text, jsonb) IS 'cuts a validation into parts';
+COMMENT ON FUNCTION mongoferry.begin_validation(bigint, text, jsonb) IS 'cuts a validation into parts. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.recheck_extra_rows(migration text) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -82,7 +82,7 @@ BEGIN
     END LOOP;
 END
 $function$;
-COMMENT ON FUNCTION mongoferry.recheck_extra_rows(text) IS 'forgets the extra rows that the target does not have any more';
+COMMENT ON FUNCTION mongoferry.recheck_extra_rows(text) IS 'forgets the extra rows that the target does not have any more. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.validate_step(migration text, options jsonb) RETURNS text
     LANGUAGE plpgsql VOLATILE
@@ -126,7 +126,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.validate_step(text, jsonb) IS
-    'one step of a worker of validate(): again, wait (others work on the rest of the phase) or finished';
+    'one step of a worker of validate(): again, wait (others work on the rest of the phase) or finished. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.run_validation(migration text, level text, share double precision, workers integer)
     RETURNS TABLE (task text, "check" text, ok boolean, source_value text, target_value text, detail text)
@@ -156,7 +156,7 @@ BEGIN
         FROM mongoferry.validation_result AS r WHERE r.run = this_run ORDER BY r.number;
 END
 $function$;
-COMMENT ON FUNCTION mongoferry.run_validation(text, text, double precision, integer) IS 'what validate() and recheck() have in common';
+COMMENT ON FUNCTION mongoferry.run_validation(text, text, double precision, integer) IS 'what validate() and recheck() have in common. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.validate(migration text, level text DEFAULT 'values', sample_share double precision DEFAULT 0.01, workers integer DEFAULT 2)
     RETURNS TABLE (task text, "check" text, ok boolean, source_value text, target_value text, detail text)

@@ -12,7 +12,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.fill_expected(text, text, regclass, text, bytea) IS
-    'runs the statement that fills validate()''s temporary table over a chunk; returns the documents that the transform refuses';
+    'runs the statement that fills validate()''s temporary table over a chunk; returns the documents that the transform refuses. Part of the toolkit';
 
 -- The temporary tables of a chunk: mongoferry_expected (the rows, in the target's types, numbered as they came),
 -- mongoferry_refused (documents that the transform refuses now), mongoferry_wanted (rows that differ, to be recorded).
@@ -33,7 +33,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.expect_rows(text, text, mongoferry.validation_shape, bytea) IS
-    'for validate(): makes the temporary tables of a chunk and fills them with what the transform gives now';
+    'for validate(): makes the temporary tables of a chunk and fills them with what the transform gives now. Part of the toolkit';
 
 -- Notes in mongoferry_wanted what the target lacks or has otherwise.
 CREATE FUNCTION mongoferry.compare_by_key(migration text, task text, shape mongoferry.validation_shape, with_values boolean,
@@ -94,7 +94,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.compare_by_key(text, text, mongoferry.validation_shape, boolean, integer) IS
-    'for validate(): compares the temporary table of a chunk with the target by key, with_values: value by value; counts the rows, and notes up to recorded_rows of each kind';
+    'for validate(): compares the temporary table of a chunk with the target by key, with_values: value by value; counts the rows, and notes up to recorded_rows of each kind. Part of the toolkit';
 
 -- Moves what mongoferry_wanted has into mongoferry.mismatches, each row with the document that gives it.
 CREATE FUNCTION mongoferry.record_mismatches(migration text, task text, chunk integer, shape mongoferry.validation_shape, bounds bytea,
@@ -124,7 +124,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.record_mismatches(text, text, integer, mongoferry.validation_shape, bytea, boolean) IS
-    'for validate(): keeps the rows that differ, with the documents that give them where documents_wanted';
+    'for validate(): keeps the rows that differ, with the documents that give them where documents_wanted. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.validate_chunk(run bigint, part integer, level text) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -205,4 +205,4 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.validate_chunk(bigint, integer, text) IS
-    'compares the rows of one chunk with the target; level is counts, values, sample or recheck';
+    'compares the rows of one chunk with the target; level is counts, values, sample or recheck. Part of the toolkit';

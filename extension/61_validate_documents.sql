@@ -63,7 +63,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.find_documents(text, text, bytea, name[], oid[]) IS
-    'for validate(): which documents of a chunk give the rows in the temporary table mongoferry_wanted';
+    'for validate(): which documents of a chunk give the rows in the temporary table mongoferry_wanted. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.probe_documents(migration text, task text, probe text, bounds bytea) RETURNS bigint[]
     LANGUAGE plpgsql VOLATILE
@@ -81,7 +81,7 @@ EXCEPTION
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.probe_documents(text, text, text, bytea) IS
-    'for validate(): runs the query of find_documents() over some documents';
+    'for validate(): runs the query of find_documents() over some documents. Part of the toolkit';
 
 -- Has a document changed since? Only its own word counts.
 CREATE FUNCTION mongoferry.is_changed(source regclass, raw bytea, changed_field text, since timestamptz) RETURNS boolean
@@ -103,4 +103,4 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.is_changed(regclass, bytea, text, timestamptz) IS
-    'true if the document (BSON) has a date in changed_field (dotted path) that is later than since';
+    'true if the document (BSON) has a date in changed_field (dotted path) that is later than since. Part of the toolkit';

@@ -42,7 +42,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.validate_references(text, text) IS
-    'for each foreign key that a task fills: rows of the target without a parent, and documents that were refused for it';
+    'for each foreign key that a task fills: rows of the target without a parent, and documents that were refused for it. Part of the toolkit';
 
 -- The keys that the quarantined documents of the parent's tasks would have had, as errors name them: (column)=(value).
 CREATE FUNCTION mongoferry.refused_for_refused_parents(migration text, task text, constraint_name text) RETURNS bigint
@@ -86,4 +86,4 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.refused_for_refused_parents(text, text, text) IS
-    'how many documents of a task were refused for a foreign key because the parent''s document is in the quarantine';
+    'how many documents of a task were refused for a foreign key because the parent''s document is in the quarantine. Part of the toolkit';

@@ -97,4 +97,4 @@ BEGIN
     WHERE r.id = $1;
 END
 $function$;
-COMMENT ON FUNCTION mongoferry.conclude_validation(bigint, text, text) IS 'turns the parts of a validation into its results';
+COMMENT ON FUNCTION mongoferry.conclude_validation(bigint, text, text) IS 'turns the parts of a validation into its results. Part of the toolkit';

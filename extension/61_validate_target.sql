@@ -43,4 +43,4 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.validate_target(bigint, integer, text) IS
-    'finds the rows of a target that no task of the migration gives';
+    'finds the rows of a target that no task of the migration gives. Part of the toolkit';

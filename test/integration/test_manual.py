@@ -52,6 +52,7 @@ def test_functions_of_the_manual_exist_and_none_is_forgotten(connection):
             " JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'mongoferry' AND d.deptype = 'e'"
             " WHERE proname !~ '^(mongoferry_|objectid_|objectid$)'"
             " AND prokind IN ('f', 'p') AND NOT EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid)"
+            " AND obj_description(p.oid, 'pg_proc') !~ '\\mPart of (the toolkit|preflight\\(\\)|report\\(\\))$'"
             " AND NOT EXISTS (SELECT FROM pg_cast c WHERE c.castfunc = p.oid AND proname NOT LIKE 'to\\_%')"
         )
     }
