@@ -67,7 +67,8 @@ CREATE FUNCTION mongoferry.report_html_error_chart(errors jsonb) RETURNS text
     SET search_path = pg_catalog, pg_temp
 AS $function$
     SELECT mongoferry.report_html_bars('refused documents by cause', jsonb_agg(jsonb_build_object(
-        'label', (e ->> 'task') || ': ' || (e ->> 'message'),
+        -- of a message about a constraint, its name is what has room
+        'label', (e ->> 'task') || ': ' || coalesce(e ->> 'constraint_name', e ->> 'message'),
         'share', (e ->> 'documents')::numeric / most, 'shown', mongoferry.report_number(e -> 'documents'), 'failed', true)
         ORDER BY n))
     FROM jsonb_array_elements($1) WITH ORDINALITY AS error (e, n),
