@@ -24,7 +24,8 @@ source::Request make_document_request(const fdw::TableDescription *table, source
     return request;
 }
 
-Reading *open_reading(MemoryContext context, const fdw::TableDescription *table, const bytea *bounds, int64 maximum) {
+Reading *open_reading(MemoryContext context, const fdw::TableDescription *table, const bytea *bounds, int64 maximum,
+                      bool sample) {
     Reading *reading = static_cast<Reading *>(MemoryContextAllocZero(context, sizeof(Reading)));
     reading->left = maximum;
     pg_entry([&] {
@@ -33,6 +34,7 @@ Reading *open_reading(MemoryContext context, const fdw::TableDescription *table,
             return;
         if (maximum > 0 && request.range.except.empty())
             request.limit = maximum; /* else the limit would count those that are passed over */
+        request.sample = sample;
         auto *owner = new_in_context<std::unique_ptr<source::Source>>(context);
         *owner = source::make_chunk_source(fdw::make_source(table->source));
         reading->source = owner->get();

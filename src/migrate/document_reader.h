@@ -26,8 +26,10 @@ source::Range range_of(const bytea *bounds);
 source::Request make_document_request(const fdw::TableDescription *table, source::Range range);
 
 /* The documents in the bounds (NULL: all; they must live as long as context), in the order of the source; maximum -1:
- * all of them, else no more than that. Raises what the source raises, and 22023 for bounds that are none. */
-Reading *open_reading(MemoryContext context, const fdw::TableDescription *table, const bytea *bounds, int64 maximum);
+ * all of them, else no more than that. sample: a live server chooses them at random, and may choose one twice. Raises
+ * what the source raises, and 22023 for bounds that are none. */
+Reading *open_reading(MemoryContext context, const fdw::TableDescription *table, const bytea *bounds, int64 maximum,
+                      bool sample = false);
 
 /* False at the end. The document is valid until the next call. Interruptible. */
 bool next_document(Reading *reading, bson::View *document);

@@ -15,6 +15,7 @@
 extern "C" {
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_tablespace.h"
 #include "commands/explain.h"
 #include "nodes/execnodes.h"
 #include "nodes/parsenodes.h"
@@ -165,6 +166,15 @@ inline bool may_use_server(Oid server, Oid user) {
     return object_aclcheck(ForeignServerRelationId, server, user, ACL_USAGE) == ACLCHECK_OK;
 #else
     return pg_foreign_server_aclcheck(server, user, ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
+/* Whether a role may make tables in a tablespace. */
+inline bool may_create_in_tablespace(Oid tablespace, Oid user) {
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(TableSpaceRelationId, tablespace, user, ACL_CREATE) == ACLCHECK_OK;
+#else
+    return pg_tablespace_aclcheck(tablespace, user, ACL_CREATE) == ACLCHECK_OK;
 #endif
 }
 inline bool owns_relation(Oid relation, Oid user) {

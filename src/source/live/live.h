@@ -42,6 +42,17 @@ std::vector<Chunk> split_collection(const ConnectionKey &key, const ConnectionOp
 int64_t count_documents(const ConnectionKey &key, const ConnectionOptions &options, const std::string &database,
                         const std::string &collection, const Range &range);
 
+/* The types that _ids of a collection have, in the order of the index: MongoDB's names for $type, with "number" for all
+ * numbers and "string" also for the deprecated symbols. Cheap however large the collection is. None for a view or a
+ * time series, which have no index to ask, and for a collection that is empty. Interruptible. */
+std::vector<std::string> id_types(const ConnectionKey &key, const ConnectionOptions &options,
+                                  const std::string &database, const std::string &collection);
+
+/* The default collation of a collection as listCollections shows it; empty if it has none, does not exist, or if the
+ * server does not tell this user. */
+bson::Document default_collation(const ConnectionKey &key, const ConnectionOptions &options,
+                                 const std::string &database, const std::string &collection);
+
 /* What a validator has to know of a connection string, without connecting. */
 struct UriReview {
     bool valid = false;
