@@ -1,9 +1,5 @@
--- preflight(): what would go wrong in migrate(), found before anything is written. A function for each check, which returns
--- rows (severity, "check", message, hint); preflight() calls them for each task and sorts.
---
--- The sample is written for real, in a block that always rolls back. Numbers of sequences do not come back with a rollback,
--- and setting one back would take numbers from other sessions; so the sequences are restarted in the block before, which
--- gives them new storage that the rollback throws away.
+-- The checks of preflight() that ask the catalogues: a function for each, which returns rows (severity, "check", message,
+-- hint) about a task or a migration.
 
 CREATE FUNCTION mongoferry.preflight_rights(migration text, task text)
     RETURNS TABLE (severity text, "check" text, message text, hint text)
@@ -134,35 +130,6 @@ $function$;
 COMMENT ON FUNCTION mongoferry.preflight_whole(text, text) IS
     'a warning if a transform seems to need all documents at once: by its plan, an aggregate, DISTINCT, LIMIT or window function over the source. Part of preflight()';
 
-CREATE FUNCTION mongoferry.preflight_source(migration text, task text)
-    RETURNS TABLE (severity text, "check" text, message text, hint text)
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-DECLARE
-    this CONSTANT mongoferry.task := mongoferry.find_task($1, $2);
-    documents bigint;
-    bytes numeric;
-    error_message text; error_detail text; error_hint text;
-BEGIN
-    documents := mongoferry.count_documents(this.source);
-    SELECT avg(length(d.raw)) INTO bytes FROM mongoferry.read_documents(this.source, NULL, 200) AS d;
-    IF documents = 0 AND bytes IS NULL THEN
-        RETURN QUERY SELECT 'warning', 'source', format('%s has no documents', mongoferry.table_name(this.source)),
-            'Check the options "database" and "collection": a live server takes a collection that does not exist for an empty one.';
-    ELSE
-        RETURN QUERY SELECT 'note', 'source', format('%s has %s documents, about %s', mongoferry.table_name(this.source),
-            documents, pg_size_pretty(documents * coalesce(bytes, 0))), 'The size is estimated by the first documents, as BSON.';
-    END IF;
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS error_message := MESSAGE_TEXT, error_detail := PG_EXCEPTION_DETAIL, error_hint := PG_EXCEPTION_HINT;
-    RETURN QUERY SELECT 'error', 'source', format('cannot read %s: %s', mongoferry.table_name(this.source), error_message),
-        nullif(concat_ws(E'\n', nullif(error_detail, ''), nullif(error_hint, '')), '');
-END
-$function$;
-COMMENT ON FUNCTION mongoferry.preflight_source(text, text) IS
-    'how many documents the source of a task has, or why it cannot be read. Part of preflight()';
-
 CREATE FUNCTION mongoferry.preflight_target(migration text, task text)
     RETURNS TABLE (severity text, "check" text, message text, hint text)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -252,227 +219,71 @@ $function$;
 COMMENT ON FUNCTION mongoferry.preflight_workers() IS
     'how many background workers the server allows; a warning where that is less than migrate() asks for by itself. Part of preflight()';
 
--- The sample.
-
-CREATE FUNCTION mongoferry.preflight_sequences(migration text, task text) RETURNS regclass[]
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-DECLARE
-    this CONSTANT mongoferry.task := mongoferry.find_task($1, $2);
-    found_sequences regclass[];
-BEGIN
-    PERFORM mongoferry.use_search_path($1, $2);
-    WITH relation AS (
-        SELECT this.target::oid AS oid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(this.target) AS p
-    ), code AS (
-        SELECT this.transform AS text
-        UNION ALL
-        SELECT p.prosrc FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
-        WHERE t.tgrelid IN (SELECT r.oid FROM relation AS r) AND NOT t.tgisinternal
-    )
-    SELECT pg_catalog.array_agg(DISTINCT c.oid::regclass) INTO found_sequences
-    FROM pg_catalog.pg_class AS c
-    WHERE c.relkind = 'S' AND c.oid IN (
-        -- behind serial and identity columns
-        SELECT d.objid FROM pg_catalog.pg_depend AS d
-        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
-            AND d.refobjid IN (SELECT r.oid FROM relation AS r) AND d.deptype IN ('a', 'i')
-        UNION ALL
-        -- in defaults
-        SELECT d.refobjid FROM pg_catalog.pg_attrdef AS a JOIN pg_catalog.pg_depend AS d
-            ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
-        WHERE a.adrelid IN (SELECT r.oid FROM relation AS r)
-        UNION ALL
-        -- by name in code
-        SELECT pg_catalog.to_regclass(m.name[1])::oid
-        FROM code AS k CROSS JOIN LATERAL pg_catalog.regexp_matches(k.text, 'nextval\s*\(\s*''([^'']+)''', 'gi') AS m (name));
-    RETURN coalesce(found_sequences, '{}');
-END
-$function$;
-COMMENT ON FUNCTION mongoferry.preflight_sequences(text, text) IS
-    'sequences that writing to the target of a task may move: behind its columns, in their defaults, and those that nextval() names in the transform and in functions of its triggers. Part of preflight()';
-
-CREATE FUNCTION mongoferry.preflight_restart_sequence(sequence regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-DECLARE
-    limits record;
-    following numeric;
-BEGIN
-    SELECT s.seqmin, s.seqmax, s.seqincrement INTO limits FROM pg_sequence AS s WHERE s.seqrelid = $1;
-    EXECUTE format('SELECT CASE WHEN is_called THEN last_value::numeric + $1 ELSE last_value END FROM %s', mongoferry.table_name($1))
-        INTO following USING limits.seqincrement;
-    EXECUTE format('ALTER SEQUENCE %s RESTART WITH %s', mongoferry.table_name($1),
-        greatest(limits.seqmin, least(limits.seqmax, following)));
-END
-$function$;
-COMMENT ON FUNCTION mongoferry.preflight_restart_sequence(regclass) IS
-    'lets a sequence go on from where it is in new storage, so that a rollback also takes back the numbers that it gives; other sessions wait for it meanwhile. Part of preflight()';
-
-CREATE FUNCTION mongoferry.preflight_try(migration text, task text, bounds bytea, OUT documents bigint, OUT rows_written bigint,
-        OUT row_bytes numeric, OUT refusals jsonb)
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-DECLARE
-    this CONSTANT mongoferry.task := mongoferry.find_task($1, $2);
-    statement CONSTANT text := mongoferry.task_statement($1, $2);
-    sequence regclass;
-    was_empty boolean := false;
-BEGIN
-    BEGIN
-        FOREACH sequence IN ARRAY mongoferry.preflight_sequences($1, $2) LOOP
-            PERFORM mongoferry.preflight_restart_sequence(sequence);
-        END LOOP;
-        IF has_table_privilege(this.target, 'SELECT') AND NOT mongoferry.is_remote(this.target) THEN
-            EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s)', mongoferry.table_name(this.target)) INTO was_empty;
-        END IF;
-        PERFORM mongoferry.use_search_path($1, $2);
-        SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(w)) INTO refusals FROM (
-            SELECT r.source_id, r.sqlstate, r.message, r.detail, r.hint, r.constraint_name, r.column_name
-            FROM mongoferry.write_chunk(this.source, statement, $3) AS r) AS w;
-        SELECT t.documents, t.rows_written INTO documents, rows_written FROM mongoferry.chunk_totals() AS t;
-        IF was_empty THEN
-            EXECUTE pg_catalog.format('SELECT pg_catalog.avg(pg_catalog.pg_column_size(t) + 4) FROM %s AS t', mongoferry.table_name(this.target))
-                INTO row_bytes;
-        END IF;
-        RAISE EXCEPTION USING ERRCODE = 'MFUND', MESSAGE = 'the sample is taken back';
-    EXCEPTION WHEN SQLSTATE 'MFUND' THEN
-        -- What variables hold stays.
-        NULL;
-    END;
-    refusals := coalesce(refusals, '[]');
-END
-$function$;
-COMMENT ON FUNCTION mongoferry.preflight_try(text, text, bytea) IS
-    'writes documents to the target of a task and takes that back: how many documents and rows it were, the average size of a row (NULL unless the target was empty), and the refusals. Part of preflight()';
-
-CREATE FUNCTION mongoferry.preflight_sample(migration text, task text)
+CREATE FUNCTION mongoferry.preflight_identity(migration text, task text)
     RETURNS TABLE (severity text, "check" text, message text, hint text)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    most_bytes CONSTANT integer := 64 * 1024 * 1024;
     this CONSTANT mongoferry.task := mongoferry.find_task($1, $2);
-    sample bytea[];
-    tried record;
-    foreign_sequences text;
-    error_message text; error_detail text; error_hint text;
+    filled CONSTANT name[] := ARRAY(SELECT c.column_name FROM mongoferry.task_columns($1, $2) AS c);
 BEGIN
-    IF mongoferry.is_remote(this.target) THEN
-        -- A foreign server may not take anything back.
-        RETURN QUERY SELECT 'note', 'sample', format('no sample was written to %s', mongoferry.table_name(this.target)),
-            'Its rows are kept elsewhere, and not every server can take them back.';
-        RETURN;
-    END IF;
-    SELECT string_agg(mongoferry.table_name(s.sequence), ', ') INTO foreign_sequences
-    FROM unnest(mongoferry.preflight_sequences($1, $2)) AS s (sequence)
-    JOIN pg_class AS c ON c.oid = s.sequence WHERE NOT pg_has_role(c.relowner, 'USAGE');
-    IF foreign_sequences IS NOT NULL THEN
-        RETURN QUERY SELECT 'warning', 'sample', format('no sample was written to %s', mongoferry.table_name(this.target)),
-            format('It could move sequences of another role, which cannot be taken back: %s.', foreign_sequences);
-        RETURN;
-    END IF;
-
-    SELECT array_agg(d.raw) INTO sample
-    FROM (SELECT r.raw, sum(length(r.raw)) OVER (ROWS UNBOUNDED PRECEDING) AS total
-          FROM mongoferry.read_documents(this.source, NULL, 200) AS r) AS d
-    WHERE d.total <= most_bytes;
-    IF sample IS NULL THEN
-        RETURN;
-    END IF;
-    SELECT * INTO tried FROM mongoferry.preflight_try($1, $2, mongoferry.raw_bounds(sample));
-
+    -- advance_sequence() raises an error for these when all has been carried over.
     RETURN QUERY
-        WITH refusal AS (
-            SELECT r.*,
-                -- It may be that another task brings what is missing, or that this one does.
-                r.sqlstate = '23503' AND EXISTS (SELECT FROM mongoferry.target_foreign_keys(this.target) AS k
-                    JOIN mongoferry.task AS t ON t.migration = $1 AND mongoferry.share_rows(t.target, k.referenced)
-                    WHERE k.constraint_name = r.constraint_name AND t.state <> 'done')
-                -- What a migration that has begun finds there is what it has written.
-                OR r.sqlstate = '23505' AND this.state <> 'new' AS is_open
-            FROM jsonb_to_recordset(tried.refusals) AS r (source_id jsonb, sqlstate text, message text, detail text, hint text,
-                constraint_name text, column_name text)
-        ), cause AS (
-            SELECT r.is_open, count(*) AS documents, (array_agg(r.message))[1] AS message, (array_agg(r.source_id))[1] AS source_id,
-                (array_agg(r.detail))[1] AS detail, (array_agg(r.hint))[1] AS hint, sum(count(*)) OVER (PARTITION BY r.is_open) AS alike
-            FROM refusal AS r
-            GROUP BY r.is_open, r.sqlstate, r.constraint_name, r.column_name,
-                CASE WHEN r.constraint_name IS NULL AND r.column_name IS NULL THEN regexp_replace(r.message, ': .*$', '') END
-        )
-        SELECT CASE WHEN c.is_open THEN 'note'
-                WHEN c.alike = tried.documents OR this.on_error = 'abort' OR c.alike > this.max_errors THEN 'error'
-                ELSE 'warning' END,
-            'sample',
-            format(CASE WHEN c.is_open THEN '%s of the first %s documents could not be judged: %s'
-                ELSE '%s of the first %s documents are refused: %s' END, c.documents, tried.documents, c.message),
-            concat_ws(E'\n', c.detail, c.hint, CASE WHEN c.is_open
-                    THEN 'A task of the migration brings, or has brought, the row in question.' END,
-                format('One of them has _id %s.', c.source_id))
-        FROM cause AS c
-        ORDER BY c.is_open, c.documents DESC;
-    IF tried.refusals = '[]' THEN
-        RETURN QUERY SELECT 'note', 'sample', format('the first %s documents give %s rows', tried.documents, tried.rows_written),
-            'They were written and taken back.';
-    END IF;
-    IF tried.row_bytes IS NOT NULL AND tried.documents > 0 THEN
-        RETURN QUERY SELECT 'note', 'target size', format('%s will take about %s, without its indexes', mongoferry.table_name(this.target),
-                pg_size_pretty(mongoferry.count_documents(this.source) * tried.row_bytes * tried.rows_written / tried.documents)),
-            'Estimated by the first documents. PostgreSQL does not know how much of the disk is free: compare it.';
-    END IF;
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS error_message := MESSAGE_TEXT, error_detail := PG_EXCEPTION_DETAIL, error_hint := PG_EXCEPTION_HINT;
-    RETURN QUERY SELECT 'error', 'sample', format('the sample cannot be written: %s', error_message),
-        nullif(concat_ws(E'\n', nullif(error_detail, ''), nullif(error_hint, '')), '');
+        SELECT CASE WHEN r.may_set THEN 'note' ELSE 'error' END, CASE WHEN r.may_set THEN 'sequence' ELSE 'rights' END,
+            format(CASE WHEN r.may_set THEN 'sequence %s behind %s of %s will be set past the copied values'
+                ELSE 'no right to set sequence %s behind %s of %s' END,
+                mongoferry.table_name(r.sequence), quote_ident(r.column_name), mongoferry.table_name(this.target)),
+            CASE WHEN r.may_set THEN 'When the task is done; it is never set back.'
+                ELSE format('GRANT SELECT, UPDATE ON SEQUENCE %s TO %I.', mongoferry.table_name(r.sequence), current_user) END
+        FROM (
+            SELECT f.column_name, f.sequence,
+                has_sequence_privilege(f.sequence, 'SELECT') AND has_sequence_privilege(f.sequence, 'UPDATE') AS may_set
+            FROM mongoferry.filled_sequences($1, $2) AS f
+        ) AS r
+        ORDER BY r.column_name, r.sequence;
+    RETURN QUERY
+        SELECT 'note', 'identity', format('%s of %s is GENERATED ALWAYS, and the transform gives it', quote_ident(a.attname),
+                mongoferry.table_name(this.target)),
+            'The values are written as they are (OVERRIDING SYSTEM VALUE).'
+        FROM pg_attribute AS a
+        WHERE a.attrelid = this.target AND a.attname = ANY (filled) AND a.attidentity = 'a'
+        ORDER BY a.attnum;
+    -- An identity column needs no right on its sequence, a default does.
+    RETURN QUERY
+        SELECT DISTINCT 'error', 'rights', format('no right to draw from sequence %s, the default of %s of %s',
+                mongoferry.table_name(d.refobjid), quote_ident(a.attname), mongoferry.table_name(this.target)),
+            format('GRANT USAGE ON SEQUENCE %s TO %I.', mongoferry.table_name(d.refobjid), current_user)
+        FROM pg_attribute AS a
+        JOIN pg_attrdef AS e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
+        JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = e.oid AND d.refclassid = 'pg_class'::regclass
+        JOIN pg_class AS c ON c.oid = d.refobjid
+        WHERE a.attrelid = this.target AND NOT a.attisdropped AND NOT a.attname = ANY (filled)
+            AND NOT mongoferry.is_update(this.target, this.on_conflict, filled)
+            -- not joined: the privileges of what is no sequence cannot be asked for
+            AND CASE WHEN c.relkind = 'S' THEN NOT has_sequence_privilege(c.oid, 'USAGE, UPDATE') END;
 END
 $function$;
-COMMENT ON FUNCTION mongoferry.preflight_sample(text, text) IS
-    'tries the statement of a task on up to 200 documents, the first that the source gives, and takes it back; what was refused, by cause. Refusals by foreign keys to targets of tasks that are not done are no more than a note. Part of preflight()';
+COMMENT ON FUNCTION mongoferry.preflight_identity(text, text) IS
+    'sequences behind columns that a task fills, which will be set, or may not be; columns GENERATED ALWAYS that it fills; sequences that defaults draw from without the right to. Part of preflight()';
 
-CREATE FUNCTION mongoferry.preflight(name text)
-    RETURNS TABLE (severity text, task text, "check" text, message text, hint text)
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+CREATE FUNCTION mongoferry.preflight_remote(migration text, task text)
+    RETURNS TABLE (severity text, "check" text, message text, hint text)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    this text;
-    of_task jsonb;
-    found_rows jsonb;
+    this CONSTANT mongoferry.task := mongoferry.find_task($1, $2);
 BEGIN
-    PERFORM mongoferry.require_owner($1);
-    SELECT coalesce(jsonb_agg(to_jsonb(f)), '[]') INTO found_rows
-    FROM (SELECT o.* FROM mongoferry.preflight_order($1) AS o UNION ALL SELECT w.* FROM mongoferry.preflight_workers() AS w) AS f;
-    IF NOT EXISTS (SELECT FROM mongoferry.task AS t WHERE t.migration = $1) THEN
-        found_rows := found_rows || jsonb_build_object('severity', 'error', 'check', 'tasks',
-            'message', format('migration "%s" has no tasks', $1), 'hint', 'Add them with mongoferry.add_task().');
+    IF mongoferry.is_remote(this.target) THEN
+        RETURN QUERY SELECT CASE WHEN this.on_conflict = 'error' THEN 'warning' ELSE 'note' END, 'remote target',
+            format('rows of %s are kept on another server', mongoferry.table_name(this.target)),
+            'They are committed there before the chunk is marked as done here. After a crash in between, the chunk is carried over again: '
+            || CASE WHEN this.on_conflict = 'error'
+                THEN 'its rows are then there twice, or refused. Set on_conflict to "nothing", and let the table there have a unique key.'
+                ELSE 'on_conflict "nothing" passes over its rows, if the table there has a unique key that they meet.' END;
     END IF;
-    FOR this IN SELECT t.task FROM mongoferry.task AS t WHERE t.migration = $1 ORDER BY t."position" LOOP
-        SELECT coalesce(jsonb_agg(to_jsonb(f)), '[]') INTO of_task
-        FROM (SELECT r.* FROM mongoferry.preflight_rights($1, this) AS r
-              UNION ALL SELECT s.* FROM mongoferry.preflight_statement($1, this) AS s) AS f;
-        IF NOT jsonb_path_exists(of_task, '$[*] ? (@.severity == "error" && @.check == "transform")') THEN
-            of_task := of_task || (SELECT coalesce(jsonb_agg(to_jsonb(f)), '[]') FROM mongoferry.preflight_whole($1, this) AS f);
-        END IF;
-        of_task := of_task || (SELECT coalesce(jsonb_agg(to_jsonb(f)), '[]')
-            FROM (SELECT s.* FROM mongoferry.preflight_source($1, this) AS s
-                  UNION ALL SELECT t.* FROM mongoferry.preflight_target($1, this) AS t
-                  UNION ALL SELECT i.* FROM mongoferry.preflight_indexes($1, this) AS i
-                  UNION ALL SELECT t.* FROM mongoferry.preflight_triggers($1, this) AS t) AS f);
-        -- Where something is wrong already, the sample would only say it again.
-        IF NOT jsonb_path_exists(of_task, '$[*] ? (@.severity == "error")') THEN
-            of_task := of_task || (SELECT coalesce(jsonb_agg(to_jsonb(f)), '[]') FROM mongoferry.preflight_sample($1, this) AS f);
-        END IF;
-        found_rows := found_rows || (SELECT coalesce(jsonb_agg(f || jsonb_build_object('task', this)), '[]') FROM jsonb_array_elements(of_task) AS f);
-    END LOOP;
-    RETURN QUERY
-        SELECT f ->> 'severity', f ->> 'task', f ->> 'check', f ->> 'message', f ->> 'hint'
-        FROM jsonb_array_elements(found_rows) WITH ORDINALITY AS r (f, number)
-        ORDER BY array_position(ARRAY['error', 'warning', 'note'], f ->> 'severity'), r.number;
 END
 $function$;
-COMMENT ON FUNCTION mongoferry.preflight(text) IS
-    'what would go wrong in migrate(): a row for each finding, errors first, then warnings and notes; task is NULL where it is about the migration. A sample of each source is written and taken back, so nothing is changed; what a trigger or a function does outside of the transaction is done. Only for the owner of the migration';
+COMMENT ON FUNCTION mongoferry.preflight_remote(text, text) IS
+    'a warning if the target of a task is on another server, where a crash may leave rows of a chunk that is not marked; a note if on_conflict makes that harmless. Part of preflight()';

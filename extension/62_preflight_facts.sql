@@ -19,9 +19,9 @@ COMMENT ON FUNCTION mongoferry.default_collation(regclass) IS
 CREATE FUNCTION mongoferry.free_disk_space(tablespace oid) RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mongoferry_free_disk_space';
 COMMENT ON FUNCTION mongoferry.free_disk_space(oid) IS
-    'bytes that the file system of a tablespace has free for the server; 0: the tablespace of the database. NULL if there is none such or the system does not tell. Rights as for pg_tablespace_size(). Part of preflight()';
+    'bytes that the file system of a tablespace has free for the server; 0: the tablespace of the database. NULL if there is none such or the system does not tell. Rights as for pg_tablespace_size()';
 
 CREATE FUNCTION mongoferry.free_wal_space() RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mongoferry_free_wal_space';
 COMMENT ON FUNCTION mongoferry.free_wal_space() IS
-    'bytes that the file system of the write-ahead log has free for the server; NULL if the system does not tell. Part of preflight()';
+    'bytes that the file system of the write-ahead log has free for the server; NULL if the system does not tell';

@@ -1,42 +1,11 @@
 """preflight(): what migrate() would fail on is found, told by row, and nothing is written."""
 
-import psycopg
+import os
+
 import pytest
 from psycopg import errors
 
-COLUMNS = "_id int, n int, ref int, name text, items jsonb"
-
-
-@pytest.fixture
-def shop(connection, mongo, live_server):
-    """A connection to a database with the migration m and the foreign table `source_table` over `mongo.documents`."""
-    connection.execute(f"CREATE FOREIGN TABLE source_table ({COLUMNS}) SERVER {live_server} OPTIONS (collection 'documents')")
-    connection.execute("SELECT mongoferry.create_migration('m')")
-    return connection
-
-
-def add_task(connection, task, target, transform, source="source_table", **settings):
-    arguments = {"migration": "m", "task": task, "source": source, "target": target, "transform": transform, **settings}
-    named = ", ".join(f"{name} => %({name})s{'::regclass' if name in ('source', 'target') else ''}" for name in arguments)
-    connection.execute(f"SELECT mongoferry.add_task({named})", arguments)
-
-
-def preflight(connection, name="m"):
-    with connection.cursor(row_factory=psycopg.rows.namedtuple_row) as cursor:
-        return cursor.execute("SELECT * FROM mongoferry.preflight(%s)", [name]).fetchall()
-
-
-def found(rows, check, task="t"):
-    """(severity, message) of what a check found."""
-    return [(row.severity, row.message) for row in rows if row.check == check and row.task == task]
-
-
-def worst(rows):
-    return [(row.severity, row.task, row.check, row.message) for row in rows if row.severity != "note"]
-
-
-def documents(count, **fields):
-    return [{"_id": i, "n": 1, "ref": 1, "name": "x", "items": []} | fields for i in range(count)]
+from harness.preflight import add_task, documents, found, preflight, shop, worst  # noqa: F401
 
 
 def test_nothing_to_complain_about(shop, mongo):
@@ -45,7 +14,7 @@ def test_nothing_to_complain_about(shop, mongo):
     add_task(shop, "t", "target", "SELECT _id AS id, n FROM source")
     rows = preflight(shop)
     assert worst(rows) == []
-    assert found(rows, "sample") == [("note", "the first 200 documents give 200 rows")]
+    assert found(rows, "sample") == [("note", "200 sampled documents give 200 rows")]
     [(severity, message)] = found(rows, "source")
     assert severity == "note" and message.startswith("public.source_table has 300 documents, about 1")
     [(severity, message)] = found(rows, "target size")
@@ -67,23 +36,23 @@ def test_the_order_of_the_rows(shop, mongo):
 REFUSALS = {
     "conversion": (
         "CREATE TABLE target (id int PRIMARY KEY, n int)", {}, {"n": "many"},
-        [("warning", '20 of the first 200 documents are refused: cannot convert BSON string to integer for column "n" of foreign table "source_table"')]),
+        [("warning", '20 of 200 sampled documents are refused: cannot convert BSON string to integer for column "n" of foreign table "source_table"')]),
     "NOT NULL": (
         "CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL)", {}, {"n": None},
-        [("warning", '20 of the first 200 documents are refused: null value in column "n" of relation "target" violates not-null constraint')]),
+        [("warning", '20 of 200 sampled documents are refused: null value in column "n" of relation "target" violates not-null constraint')]),
     "abort": (
         "CREATE TABLE target (id int PRIMARY KEY, n int NOT NULL)", {"on_error": "abort"}, {"n": None},
-        [("error", '20 of the first 200 documents are refused: null value in column "n" of relation "target" violates not-null constraint')]),
+        [("error", '20 of 200 sampled documents are refused: null value in column "n" of relation "target" violates not-null constraint')]),
     "more than may be": (
         "CREATE TABLE target (id int PRIMARY KEY, n int CONSTRAINT small CHECK (n < 5))", {"max_errors": 19}, {"n": 6},
-        [("error", '20 of the first 200 documents are refused: new row for relation "target" violates check constraint "small"')]),
+        [("error", '20 of 200 sampled documents are refused: new row for relation "target" violates check constraint "small"')]),
     "as many as may be": (
         "CREATE TABLE target (id int PRIMARY KEY, n int CONSTRAINT small CHECK (n < 5))", {"max_errors": 20}, {"n": 6},
-        [("warning", '20 of the first 200 documents are refused: new row for relation "target" violates check constraint "small"')]),
+        [("warning", '20 of 200 sampled documents are refused: new row for relation "target" violates check constraint "small"')]),
     "foreign key to what no task brings": (
         "CREATE TABLE parent (id int PRIMARY KEY); INSERT INTO parent VALUES (1); CREATE TABLE target (id int PRIMARY KEY, n int CONSTRAINT up REFERENCES parent)",
         {}, {"n": 6},
-        [("warning", '20 of the first 200 documents are refused: insert or update on table "target" violates foreign key constraint "up"')]),
+        [("warning", '20 of 200 sampled documents are refused: insert or update on table "target" violates foreign key constraint "up"')]),
 }
 
 
@@ -103,7 +72,7 @@ def test_all_refused_by_several_causes(shop, mongo):
     add_task(shop, "t", "target", "SELECT _id AS id, n FROM source")
     sample = found(preflight(shop), "sample")
     assert [severity for severity, _ in sample] == ["error", "error"]
-    assert all(message.startswith("5 of the first 10 documents are refused: ") for _, message in sample)
+    assert all(message.startswith("5 of 10 sampled documents are refused: ") for _, message in sample)
 
 
 def test_foreign_key_to_the_target_of_another_task(shop, mongo):
@@ -115,7 +84,7 @@ def test_foreign_key_to_the_target_of_another_task(shop, mongo):
     rows = preflight(shop)
     assert worst(rows) == []
     assert found(rows, "sample")[0] == (
-        "note", '20 of the first 20 documents could not be judged: insert or update on table "target" violates foreign key constraint "up"')
+        "note", '20 of 20 sampled documents could not be judged: insert or update on table "target" violates foreign key constraint "up"')
 
 
 def test_other_refusals_beside_that_foreign_key(shop, mongo):
@@ -151,7 +120,7 @@ def test_dump(shop, write_dump):
     add_task(shop, "t", "target", "SELECT _id AS id, n FROM source", source="things")
     rows = preflight(shop)
     assert worst(rows) == []
-    assert found(rows, "sample") == [("note", "the first 200 documents give 200 rows")]
+    assert found(rows, "sample") == [("note", "200 sampled documents give 200 rows")]
 
 
 def test_circle(shop, mongo):
@@ -275,7 +244,7 @@ def test_nothing_is_written(shop, mongo, calls):
     expected_next = shop.execute("SELECT nextval('of_trigger')").fetchone()[0] + 1
     before = shop.execute(STATE).fetchone()
     rows = preflight(shop)
-    assert found(rows, "sample")[0][1].startswith("1 of the first 101 documents are refused: null value")
+    assert found(rows, "sample")[0][1].startswith("1 of 101 sampled documents are refused: null value")
     assert shop.execute(STATE).fetchone() == before
     shop.execute("SELECT pg_stat_force_next_flush()")
     assert shop.execute(WRITTEN).fetchone() == live
@@ -303,3 +272,126 @@ def test_it_can_be_rolled_back_itself(shop, mongo):
         # Of the row written before only the sample's refusal is told: it stands there when the sample is tried.
         assert len([row for row in worst(preflight(shop)) if row[2] == "sample"]) == 1
     assert worst(preflight(shop)) == []
+
+
+def test_a_source_or_a_target_that_is_gone(shop, mongo):
+    mongo.documents.insert_many(documents(3))
+    shop.execute("CREATE TABLE target (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY)")
+    add_task(shop, "t", "target", "SELECT _id AS id FROM source")
+    add_task(shop, "u", "other", "SELECT _id AS id FROM source")
+    shop.execute("DROP TABLE target")
+    rows = preflight(shop)
+    assert [row for row in worst(rows) if row[1] == "t"] == [
+        ("error", "t", "transform", 'target of task "t" of migration "m" does not exist any more')]
+    assert found(rows, "sample", "u") == [("note", "3 sampled documents give 3 rows")]
+    shop.execute("DROP FOREIGN TABLE source_table")
+    assert found(preflight(shop), "transform", "u") == [("error", 'source of task "u" of migration "m" does not exist any more')]
+
+
+def test_partitioned_target(shop, mongo):
+    mongo.documents.insert_many([d | {"n": d["_id"] % 20} for d in documents(40)])
+    shop.execute("""
+        CREATE TABLE target (id int, n int, PRIMARY KEY (id, n)) PARTITION BY RANGE (n);
+        CREATE TABLE low PARTITION OF target FOR VALUES FROM (0) TO (10);
+        CREATE TABLE high PARTITION OF target (CHECK (n <> 15)) FOR VALUES FROM (10) TO (19)""")
+    add_task(shop, "t", "target", "SELECT _id AS id, n FROM source")
+    assert sorted(found(preflight(shop), "sample")) == [
+        ("warning", '2 of 40 sampled documents are refused: new row for relation "high" violates check constraint "high_n_check"'),
+        ("warning", '2 of 40 sampled documents are refused: no partition of relation "target" found for row')]
+    assert shop.execute("SELECT count(*) FROM target").fetchone() == (0,)
+
+
+def test_pass_that_updates(shop, mongo):
+    mongo.documents.insert_many(documents(20))
+    shop.execute("CREATE TABLE target (id int PRIMARY KEY, name text NOT NULL, n int CHECK (n < 1))")
+    add_task(shop, "t", "target", "SELECT _id AS id, name FROM source")
+    add_task(shop, "u", "target", "SELECT _id AS id, n FROM source", on_conflict="update")
+    rows = preflight(shop)
+    assert worst(rows) == []
+    # There is nothing to update yet.
+    assert found(rows, "sample", "u") == [("note", "20 sampled documents give 0 rows")]
+    shop.execute("INSERT INTO target VALUES (3, 'x', NULL)")
+    [(severity, message)] = found(preflight(shop), "sample", "u")
+    assert severity == "warning" and message.startswith("1 of 20 sampled documents are refused: new row")
+    assert shop.execute("TABLE target").fetchall() == [(3, "x", None)]
+
+
+def test_target_on_another_server(shop, mongo, database):
+    mongo.documents.insert_many(documents(5))
+    host, port = shop.info.host, shop.info.port
+    shop.execute("CREATE EXTENSION postgres_fdw; CREATE SCHEMA there; CREATE TABLE there.target (id int PRIMARY KEY, n int)")
+    shop.execute(f"CREATE SERVER there FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{host}', port '{port}', dbname '{database}')")
+    shop.execute("CREATE USER MAPPING FOR CURRENT_USER SERVER there")
+    shop.execute("CREATE FOREIGN TABLE target (id int, n int) SERVER there OPTIONS (schema_name 'there')")
+    add_task(shop, "t", "target", "SELECT _id AS id, n FROM source")
+    add_task(shop, "u", "target", "SELECT _id AS id, n FROM source", on_conflict="nothing")
+    rows = preflight(shop)
+    assert found(rows, "remote target", "t") == [("warning", "rows of public.target are kept on another server")]
+    assert found(rows, "remote target", "u") == [("note", "rows of public.target are kept on another server")]
+    assert found(rows, "sample", "t") == [("note", "no sample was written to public.target")]
+    assert shop.execute("SELECT count(*) FROM there.target").fetchone() == (0,)
+
+
+def test_sequences(shop, mongo, connect, ordinary_role):
+    mongo.documents.insert_many(documents(5))
+    shop.execute("CREATE SEQUENCE counter; CREATE TABLE target (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, s serial,"
+                 "n int DEFAULT nextval('counter'), name text)")
+    add_task(shop, "t", "target", "SELECT _id AS id, n FROM source")
+    rows = preflight(shop)
+    assert found(rows, "sequence") == [
+        ("note", "sequence public.target_id_seq behind id of public.target will be set past the copied values"),
+        ("note", "sequence public.counter behind n of public.target will be set past the copied values")]
+    assert found(rows, "identity") == [("note", "id of public.target is GENERATED ALWAYS, and the transform gives it")]
+
+    shop.execute(f"GRANT SELECT ON source_table TO {ordinary_role}; GRANT INSERT, SELECT ON target TO {ordinary_role}")
+    theirs = connect(ordinary_role)
+    theirs.execute("SELECT mongoferry.create_migration('theirs')")
+    theirs.execute("SELECT mongoferry.add_task('theirs', 't', 'source_table', 'target', 'SELECT _id AS id, n FROM source')")
+    assert {m for s, m in found(preflight(theirs, "theirs"), "rights") if s == "error"} == {
+        "no right to set sequence public.target_id_seq behind id of public.target",
+        "no right to set sequence public.counter behind n of public.target",
+        "no right to draw from sequence public.target_s_seq, the default of s of public.target"}
+    shop.execute(f"GRANT SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO {ordinary_role}")
+    assert found(preflight(theirs, "theirs"), "rights") == []
+
+
+# ---- disk space ----
+
+
+def test_free_disk_space(connection):
+    [data] = connection.execute("SHOW data_directory").fetchone()
+    free = os.statvfs(data)
+    for [given] in connection.execute("SELECT mongoferry.free_disk_space(0) UNION ALL SELECT mongoferry.free_disk_space(oid) FROM pg_tablespace"
+                                      " UNION ALL SELECT mongoferry.free_wal_space()").fetchall():
+        assert given == pytest.approx(free.f_bavail * free.f_frsize, rel=0.2, abs=2**30)
+    assert connection.execute("SELECT mongoferry.free_disk_space(1)").fetchone() == (None,)
+
+
+def test_who_may_ask_for_free_disk_space(connection, connect, ordinary_role):
+    theirs = connect(ordinary_role)
+    assert theirs.execute("SELECT mongoferry.free_disk_space(0) > 0").fetchone() == (True,)
+    with pytest.raises(errors.InsufficientPrivilege, match="permission denied for tablespace pg_global"):
+        theirs.execute("SELECT mongoferry.free_disk_space(oid) FROM pg_tablespace WHERE spcname = 'pg_global'")
+    connection.execute(f"GRANT pg_read_all_stats TO {ordinary_role}")
+    assert theirs.execute("SELECT mongoferry.free_disk_space(oid) > 0 FROM pg_tablespace WHERE spcname = 'pg_global'").fetchone() == (True,)
+
+
+@pytest.mark.parametrize("bytes_wanted, severity", [(1000, "note"), (2**60, "warning")])
+def test_targets_that_do_not_fit(connection, bytes_wanted, severity):
+    connection.execute("CREATE TABLE target (id int); CREATE TABLE other (id int)")
+    rows = connection.execute(
+        "SELECT * FROM mongoferry.preflight_space(jsonb_build_array(jsonb_build_object('target', 'target'::regclass::oid, 'bytes', %s::bigint),"
+        " jsonb_build_object('target', 'other'::regclass::oid, 'bytes', 1000)))", [bytes_wanted]).fetchall()
+    assert [row[:2] for row in rows][0] == (severity, "disk")
+    assert rows[0][2].startswith('targets in tablespace "pg_default" will take about ') and rows[0][2].endswith(" are free")
+    assert rows[1][1] == "disk" and rows[1][2].startswith("the write-ahead log has ")
+
+
+def test_disk_space_of_all_targets(shop, mongo):
+    mongo.documents.insert_many(documents(300))
+    shop.execute("CREATE TABLE target (id int PRIMARY KEY, n int); CREATE TABLE other (id int PRIMARY KEY, n int)")
+    add_task(shop, "t", "target", "SELECT _id AS id, n FROM source")
+    add_task(shop, "u", "other", "SELECT _id AS id, n FROM source")
+    disk = found(preflight(shop), "disk", None)
+    assert disk[0][1].startswith('targets in tablespace "pg_default" will take about 21 kB, and ')  # 2 * 300 * (24 + 8 + 4) bytes
+    assert len(disk) == 2
