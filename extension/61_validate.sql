@@ -67,16 +67,16 @@ CREATE FUNCTION mongoferry.recheck_extra_rows(migration text) RETURNS void
 AS $function$
 DECLARE
     line record;
-    is_there boolean;
+    times bigint;
 BEGIN
-    FOR line IN SELECT m.id, m.key, t.target FROM mongoferry.mismatches AS m
+    FOR line IN SELECT m.id, m.key, t.target, coalesce(split_part(m.expected, ' ', 1)::bigint, 0) AS expected FROM mongoferry.mismatches AS m
         JOIN mongoferry.task AS t ON t.migration = m.migration AND t.task = m.task
         WHERE m.migration = $1 AND m.kind = 'extra'
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s AS t JOIN pg_catalog.jsonb_populate_record(NULL::%1$s, $1) AS k ON %s)', line.target,
+        EXECUTE format('SELECT count(*) FROM %s AS t JOIN pg_catalog.jsonb_populate_record(NULL::%1$s, $1) AS k ON %s', line.target,
             (SELECT string_agg(format('t.%1$I IS NOT DISTINCT FROM k.%1$I', name), ' AND ') FROM jsonb_object_keys(line.key) AS name))
-            INTO is_there USING line.key;
-        IF NOT is_there THEN
+            INTO times USING line.key;
+        IF times <= line.expected THEN
             DELETE FROM mongoferry.mismatches AS m WHERE m.id = line.id;
         END IF;
     END LOOP;

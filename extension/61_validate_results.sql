@@ -80,7 +80,7 @@ BEGIN
         IF sums.targets > 0 THEN
             INSERT INTO pg_temp.mongoferry_results (task, "check", ok, source_value, target_value, detail) VALUES
                 (this.task, 'extra rows', sums.extra = 0, NULL, sums.extra::text,
-                 CASE WHEN sums.extra > 0 THEN format('%s has rows that no task of the migration gives; see mongoferry.mismatches.', this.target) END);
+                 CASE WHEN sums.extra > 0 THEN format('%s has rows that no task of the migration gives, or gives less often; see mongoferry.mismatches.', this.target) END);
         END IF;
         INSERT INTO pg_temp.mongoferry_results (task, "check", ok, source_value, target_value, detail)
             SELECT this.task, r.* FROM mongoferry.validate_references($2, this.task) AS r;

@@ -25,6 +25,12 @@ BEGIN
         EXECUTE format('WITH extra AS MATERIALIZED (SELECT %s AS key FROM %s AS t WHERE NOT EXISTS (SELECT FROM mongoferry.validation_key AS k WHERE k.run = $1 AND k.target = $2 AND k.key = %s)), kept AS (INSERT INTO mongoferry.mismatches (migration, task, kind, key) SELECT $3, $4, ''extra'', extra.key FROM extra LIMIT %s) SELECT count(*) FROM extra',
             mongoferry.key_object('t', shape.key), this.target, key_text, recorded_rows)
             USING run, this.target::oid, this.migration, this.task INTO extra_rows;
+        -- No unique key here keeps a foreign table from having a row twice.
+        IF mongoferry.is_remote(this.target) THEN
+            EXECUTE format('WITH again AS MATERIALIZED (SELECT (pg_catalog.array_agg(%s))[1] AS key, count(*) AS rows FROM %s AS t WHERE EXISTS (SELECT FROM mongoferry.validation_key AS k WHERE k.run = $1 AND k.target = $2 AND k.key = %s) GROUP BY %3$s HAVING count(*) > 1), kept AS (INSERT INTO mongoferry.mismatches (migration, task, kind, key, expected, actual) SELECT $3, $4, ''extra'', again.key, ''1 times'', again.rows || '' times'' FROM again LIMIT %s) SELECT $5 + coalesce(pg_catalog.sum(again.rows - 1), 0) FROM again',
+                mongoferry.key_object('t', shape.key), this.target, key_text, recorded_rows)
+                USING run, this.target::oid, this.migration, this.task, extra_rows INTO extra_rows;
+        END IF;
     ELSE
         -- As multisets: each whole row as often on one side as on the other.
         EXECUTE format('CREATE TEMP TABLE mongoferry_uneven AS SELECT key, coalesce(e.rows, 0) AS expected, coalesce(a.rows, 0) AS actual FROM (SELECT k.key, count(*) AS rows FROM mongoferry.validation_key AS k WHERE k.run = %s AND k.target = %s GROUP BY k.key) AS e FULL JOIN (SELECT %s AS key, count(*) AS rows FROM %s AS t GROUP BY 1) AS a USING (key) WHERE e.rows IS DISTINCT FROM a.rows',
