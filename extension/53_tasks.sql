@@ -90,6 +90,24 @@ $function$;
 COMMENT ON FUNCTION mongoferry.check_task(text, text) IS
     'checks a task as it stands: source, target, transform, columns, types, keys. Raises an error that tells what is wrong. add_task() and alter_task() call it; by hand it is of use after a source or a target was altered';
 
+CREATE FUNCTION mongoferry.warn_of_remote_target(migration text, task text) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    this CONSTANT mongoferry.task := mongoferry.find_task($1, $2);
+BEGIN
+    IF this.on_conflict = 'error' AND mongoferry.is_remote(this.target) THEN
+        RAISE WARNING 'task "%" of migration "%" may write rows twice after a crash', $2, $1
+            USING DETAIL = format('%s is a foreign table or has foreign partitions: a chunk is committed there before it is marked as done here.',
+                    mongoferry.table_name(this.target)),
+                HINT = 'Let the table there have a unique key, and set on_conflict "nothing".';
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION mongoferry.warn_of_remote_target(text, text) IS
+    'a warning if the target of a task is kept on another server, and nothing there keeps a chunk that is carried over again from being written twice. Part of the toolkit';
+
 CREATE FUNCTION mongoferry.check_settings(chunk_size integer, on_conflict text, on_error text, max_errors bigint) RETURNS void
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -158,6 +176,7 @@ BEGIN
             USING ERRCODE = 'duplicate_object', HINT = 'mongoferry.alter_task() changes it.';
     END IF;
     PERFORM mongoferry.check_task($1, $2);
+    PERFORM mongoferry.warn_of_remote_target($1, $2);
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.add_task(text, text, regclass, regclass, text, text[], integer, text, text[], text, bigint, text, text) IS
@@ -238,6 +257,9 @@ BEGIN
         changed_field = coalesce($12, t.changed_field)
     WHERE t.migration = $1 AND t.task = $2;
     PERFORM mongoferry.check_task($1, $2);
+    IF $4 IS NOT NULL OR $8 IS NOT NULL OR 'on_conflict' = ANY ($13) THEN
+        PERFORM mongoferry.warn_of_remote_target($1, $2);
+    END IF;
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.alter_task(text, text, regclass, regclass, text, text[], integer, text, text[], text, bigint, text, text[], text) IS
