@@ -29,6 +29,9 @@ CREATE FUNCTION mongoferry.require_migration(migration text) RETURNS void
     SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+    IF $1 IS NULL THEN
+        RAISE EXCEPTION 'name of the migration must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
     IF NOT EXISTS (SELECT FROM mongoferry.migration AS m WHERE m.migration = require_migration.migration) THEN
         RAISE EXCEPTION 'migration "%" does not exist', require_migration.migration
             USING ERRCODE = 'undefined_object',
@@ -37,7 +40,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.require_migration(text) IS
-    'raises undefined_object unless the migration exists and the current role may see it. Part of the toolkit';
+    'raises undefined_object unless the migration exists and the current role may see it, and null_value_not_allowed for NULL. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.require_owner(migration text) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -65,6 +68,9 @@ CREATE FUNCTION mongoferry.require_task(migration text, task text) RETURNS void
 AS $function$
 BEGIN
     PERFORM mongoferry.require_migration($1);
+    IF $2 IS NULL THEN
+        RAISE EXCEPTION 'name of the task must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
     IF NOT EXISTS (SELECT FROM mongoferry.task AS t WHERE t.migration = $1 AND t.task = $2) THEN
         RAISE EXCEPTION 'task "%" of migration "%" does not exist', $2, $1 USING ERRCODE = 'undefined_object';
     END IF;

@@ -268,12 +268,15 @@ BEGIN
     SELECT coalesce(array_agg(t.task ORDER BY t.position), '{}') INTO selected
     FROM mongoferry.task AS t
     WHERE t.migration = $1 AND ($2 IS NULL OR t.task = ANY ($2));
+    IF array_position($2, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION 'only_tasks must not contain NULL' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
     IF $2 IS NOT NULL THEN
         SELECT o.task INTO unknown FROM unnest($2) WITH ORDINALITY AS o (task, place)
-        WHERE o.task IS NULL OR o.task <> ALL (selected)
+        WHERE o.task <> ALL (selected)
         ORDER BY o.place LIMIT 1;
         IF FOUND THEN
-            RAISE EXCEPTION 'task "%" of migration "%" does not exist', coalesce(unknown, 'NULL'), $1
+            RAISE EXCEPTION 'task "%" of migration "%" does not exist', unknown, $1
                 USING ERRCODE = 'undefined_object',
                     HINT = coalesce('Its tasks are ' || (SELECT string_agg(format('"%s"', t.task), ', ' ORDER BY t.position)
                         FROM mongoferry.task AS t WHERE t.migration = $1) || '.', 'It has no tasks.');
@@ -281,11 +284,11 @@ BEGIN
     END IF;
     IF selected = '{}' THEN
         IF $2 IS NOT NULL THEN
-            RAISE EXCEPTION 'only_tasks is empty'
+            RAISE EXCEPTION 'only_tasks must not be empty'
                 USING ERRCODE = 'invalid_parameter_value', HINT = 'Name tasks, or leave it NULL for all of them.';
         END IF;
         RAISE EXCEPTION 'migration "%" has no tasks', $1
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Add some with mongoferry.add_task().';
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Add them with mongoferry.add_task().';
     END IF;
     RETURN selected;
 END
@@ -323,7 +326,7 @@ BEGIN
         IF FOUND THEN
             RAISE EXCEPTION 'task "%" depends on task "%", which is not done', missing.task, missing.depends_on
                 USING ERRCODE = 'object_not_in_prerequisite_state',
-                    DETAIL = missing.reason,
+                    DETAIL = format('It depends on it by %s.', missing.reason),
                     HINT = format('Name "%s" in only_tasks too, or run it before.', missing.depends_on);
         END IF;
     END IF;
@@ -411,8 +414,10 @@ BEGIN
     END IF;
     SELECT count(*) AS number, string_agg(format('"%s"', t.task), ', ' ORDER BY t.position) AS names,
         min(split_part(t.failure, E'\n', 1)) AS message,
-        min(nullif(regexp_replace(substr(t.failure, strpos(t.failure || E'\n', E'\n') + 1), '^DETAIL:  ', ''), '')) AS rest,
-        string_agg(format('Task "%s": %s', t.task, t.failure), E'\n' ORDER BY t.position) AS messages
+        -- detail and hint, without their labels
+        min(nullif(regexp_replace(substr(t.failure, strpos(t.failure || E'\n', E'\n') + 1), '(^|\n)(DETAIL|HINT):  ', '\1', 'g'), '')) AS rest,
+        string_agg(format('Task "%s": %s', t.task, regexp_replace(t.failure, '\.?\n(DETAIL|HINT):  ', '. ', 'g')), E'\n'
+            ORDER BY t.position) AS messages
     INTO failed
     FROM mongoferry.task AS t WHERE t.migration = $2 AND $3->'tasks' ? t.task AND t.state = 'failed';
     SELECT string_agg(format('"%s"', t.task), ', ' ORDER BY t.position) INTO undone

@@ -334,6 +334,11 @@ END
 $function$;
 COMMENT ON FUNCTION mongoferry.end_retry(text, jsonb) IS 'the end of retry_errors(). Part of the toolkit';
 
+CREATE FUNCTION mongoferry.refuse_transaction_block(procedure text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'mongoferry_refuse_transaction_block';
+COMMENT ON FUNCTION mongoferry.refuse_transaction_block(text) IS
+    'raises active_sql_transaction where the procedure that calls it cannot commit. Part of the toolkit';
+
 -- A procedure that commits can't have a SET clause: so all names in it are qualified, and it uses no operator.
 CREATE PROCEDURE mongoferry.retry_errors(migration text, only_tasks text[] DEFAULT NULL)
     LANGUAGE plpgsql
@@ -341,6 +346,7 @@ AS $procedure$
 DECLARE
     options pg_catalog.jsonb;
 BEGIN
+    PERFORM mongoferry.refuse_transaction_block('retry_errors');
     options := mongoferry.begin_retry(migration, only_tasks);
     COMMIT;
     WHILE mongoferry.retry_goes_on(options) LOOP

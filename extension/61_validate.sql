@@ -166,12 +166,12 @@ AS $function$
 BEGIN
     IF $2 IS NULL OR $2 NOT IN ('counts', 'values', 'sample') THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('invalid level of validation: "%s"', $2),
-            HINT = 'Levels are "counts", "values" and "sample".';
+            MESSAGE = format('invalid value for level: "%s"', coalesce($2, 'NULL')),
+            HINT = 'Valid values are "counts", "values" and "sample".';
     END IF;
     IF $3 IS NULL OR NOT ($3 > 0 AND $3 <= 1) THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('invalid sample_share: %s', $3),
+            MESSAGE = format('invalid value for sample_share: %s', coalesce($3::text, 'NULL')),
             HINT = 'It is the share of the chunks that is compared, above 0 and up to 1.';
     END IF;
     RETURN QUERY SELECT v.* FROM mongoferry.run_validation($1, $2, $3, $4) AS v;

@@ -96,7 +96,7 @@ BEGIN
             'Check the options "database" and "collection": a live server takes a collection that does not exist for an empty one.';
     ELSE
         RETURN QUERY SELECT 'note', 'source', format('%s has %s documents, about %s', source, $3 ->> 'documents',
-                pg_size_pretty(($3 ->> 'documents')::bigint * coalesce(($3 ->> 'average')::numeric, 0))),
+                pg_size_pretty((($3 ->> 'documents')::bigint * coalesce(($3 ->> 'average')::numeric, 0))::bigint)),
             'The size is estimated by a sample, as BSON.';
     END IF;
 END
@@ -159,8 +159,8 @@ BEGIN
         RETURN QUERY SELECT CASE WHEN narrow IS NULL THEN 'note' ELSE 'warning' END, '_id',
             format(CASE WHEN is_sampled THEN 'sampled documents of %s have _ids of several types: %s'
                 ELSE '%s has _ids of several types: %s' END, mongoferry.table_name(source), array_to_string(types, ', ')),
-            coalesce(format('Those that do not fit are refused by %s. Columns of type text and jsonb take any.', narrow),
-                'They are all carried over: chunks go by the order over all types.');
+            CASE WHEN narrow IS NULL THEN 'They are all carried over: chunks go by the order over all types.'
+                ELSE format('Those that do not fit are refused by %s. Columns of type text and jsonb take any.', narrow) END;
     END IF;
     IF collation_shown ->> 'locale' <> 'simple' THEN
         RETURN QUERY SELECT 'note', '_id',
@@ -335,7 +335,7 @@ BEGIN
             'They were written and taken back.', NULL::numeric;
     END IF;
     IF tried.row_bytes IS NOT NULL THEN
-        target_bytes := ($3 ->> 'documents')::bigint * tried.row_bytes * tried.rows_written / documents;
+        target_bytes := round(($3 ->> 'documents')::bigint * tried.row_bytes * tried.rows_written / documents);
         RETURN QUERY SELECT 'note', 'target size', format('%s will take about %s, without its indexes', mongoferry.table_name(this.target),
             pg_size_pretty(target_bytes)), 'Estimated by the sample.', target_bytes;
     END IF;

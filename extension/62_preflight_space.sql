@@ -25,10 +25,10 @@ BEGIN
         free := CASE WHEN place.may_ask THEN mongoferry.free_disk_space(place.oid) END;
         IF free IS NULL THEN
             RETURN QUERY SELECT 'note', 'disk', format('how much of tablespace "%s" is free is not known', place.spcname),
-                format('The targets there will take about %s, without indexes.', pg_size_pretty(place.bytes));
+                format('The targets there will take about %s, without indexes.', pg_size_pretty(place.bytes::bigint));
         ELSE
             RETURN QUERY SELECT CASE WHEN place.bytes > free THEN 'warning' ELSE 'note' END, 'disk',
-                format('targets in tablespace "%s" will take about %s, and %s are free', place.spcname, pg_size_pretty(place.bytes),
+                format('targets in tablespace "%s" will take about %s, and %s are free', place.spcname, pg_size_pretty(place.bytes::bigint),
                     pg_size_pretty(free)),
                 'Indexes come on top; so does the write-ahead log, where it is on the same disk.';
         END IF;
@@ -40,7 +40,7 @@ BEGIN
         RETURN QUERY SELECT CASE WHEN least(2 * total, wal_limit) > free THEN 'warning' ELSE 'note' END, 'disk',
             format('the write-ahead log has %s free, and max_wal_size is %s', pg_size_pretty(free), pg_size_pretty(wal_limit)),
             format('Beyond max_wal_size it grows where archiving or a replication slot falls behind: by some %s for the targets.',
-                pg_size_pretty(2 * total))
+                pg_size_pretty((2 * total)::bigint))
         WHERE free IS NOT NULL;
     END IF;
 END

@@ -422,8 +422,8 @@ BEGIN
         WHEN 'json' THEN RETURN jsonb_pretty(mongoferry.report_data(report.name));
         WHEN 'html' THEN RETURN mongoferry.report_html(mongoferry.report_data(report.name));
         ELSE
-            RAISE EXCEPTION 'unknown report format "%"', report.format
-                USING ERRCODE = 'invalid_parameter_value', HINT = 'The formats are text, json and html.';
+            RAISE EXCEPTION 'invalid value for format: "%"', coalesce(report.format, 'NULL')
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'Valid values are "text", "json" and "html".';
     END CASE;
 END
 $function$;

@@ -80,7 +80,7 @@ Expr *take_chunk_condition(RelOptInfo *relation, Oid table) {
         }
         if (found)
             ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                            errmsg("a scan of foreign table \"%s\" can't be restricted to two chunks at once",
+                            errmsg("a scan of foreign table \"%s\" cannot be restricted to two chunks at once",
                                    get_rel_name(table)),
                             errhint("Use one condition with mongoferry.in_chunk().")));
         found = bounds;

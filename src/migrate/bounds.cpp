@@ -27,7 +27,7 @@ struct Documents {
     int count;
 };
 
-/* The elements of a bytea[]; NULL elements are left out. POD world. */
+/* The elements of a bytea[]; NULL elements are left out. Raises 22023 for one that is no document. POD world. */
 Documents documents_of(Datum array) {
     Datum *elements;
     bool *nulls;
@@ -38,8 +38,13 @@ Documents documents_of(Datum array) {
         if (nulls[i])
             continue;
         const bytea *bytes = DatumGetByteaPP(elements[i]);
-        documents.list[documents.count++] = {reinterpret_cast<const uint8_t *>(VARDATA_ANY(bytes)),
-                                             VARSIZE_ANY_EXHDR(bytes)};
+        const bson::View document{reinterpret_cast<const uint8_t *>(VARDATA_ANY(bytes)), VARSIZE_ANY_EXHDR(bytes)};
+        if (!bson::is_framed(document))
+            ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                            errmsg("element %d of the array of documents is not a BSON document", i + 1),
+                            errhint("Documents come from the column \"raw\" of mongoferry.read_documents() or "
+                                    "mongoferry.errors.")));
+        documents.list[documents.count++] = document;
     }
     return documents;
 }
@@ -76,9 +81,7 @@ Datum mongoferry_raw_bounds(FunctionCallInfo fcinfo) {
         source::Range range;
         range.kind = source::Range::Kind::raw;
         range.raw = bson::view_of(bytes);
-        bson::Document bounds = source::render_range(range);
-        source::parse_range(bson::view_of(bounds)); /* refuses what is no document */
-        return migrate::to_bytea(bounds);
+        return migrate::to_bytea(source::render_range(range));
     }));
 }
 

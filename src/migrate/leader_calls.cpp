@@ -5,6 +5,7 @@
  * POD world (pg/guard.h). Relies on SPI's non-atomic mode for the procedure's commits.
  */
 #include "migrate/leader.h"
+#include "migrate/transaction_block.h"
 
 extern "C" {
 #include "executor/spi.h"
@@ -62,11 +63,7 @@ static void refuse_transaction_block(FunctionCallInfo fcinfo) {
                                   : nullptr;
     if (call && !call->atomic && !IsSubTransaction())
         return;
-    ereport(ERROR,
-            (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION), errmsg("migrate() cannot run inside a transaction block"),
-             errdetail("It commits chunk by chunk, so that what was done is kept however it ends."),
-             errhint("CALL it by itself: with autocommit on, not within BEGIN or a function, and not in one string "
-                     "together with other commands.")));
+    raise_in_transaction_block("migrate");
 }
 
 /* The options of the run as JSON: the arguments that work_step() needs, with max_duration turned into a point in time.
@@ -162,13 +159,14 @@ Datum mongoferry_migrate(PG_FUNCTION_ARGS) {
 /* run_workers(job text, migration text, options jsonb, workers integer) → void: see extension/56_crew.sql. */
 Datum mongoferry_run_workers(PG_FUNCTION_ARGS) {
     static const char *const required[] = {"job", "migration", "options", "workers"};
-    refuse_nulls(fcinfo, "run_workers", required, lengthof(required));
-    const int workers = workers_argument(PG_GETARG_INT32(3), "run_workers");
+    /* A job is called by the function of its name: what is wrong with the arguments is the user's to mend there. */
+    const char *function = PG_ARGISNULL(0) ? "run_workers" : text_to_cstring(PG_GETARG_TEXT_PP(0));
+    refuse_nulls(fcinfo, function, required, lengthof(required));
+    const int workers = workers_argument(PG_GETARG_INT32(3), function);
     constexpr int64 retry_for = 120000;
     constexpr int64 progress_interval = 5000;
 
-    Leader *leader = begin_lead(text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)), retry_for,
-                                progress_interval, false);
+    Leader *leader = begin_lead(function, text_to_cstring(PG_GETARG_TEXT_PP(1)), retry_for, progress_interval, false);
     lock_lead(leader);
     SPI_connect();
     set_options(leader, DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(2))));

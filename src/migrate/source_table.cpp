@@ -29,7 +29,7 @@ const fdw::TableDescription *describe_source_table(Oid table, SourceAccess acces
     /* Rights first: nobody gets to wait for the lock on a table that is not theirs to read. */
     const char *name = get_rel_name(table);
     if (!name)
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("there is no relation with the OID %u", table)));
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", table)));
     if (get_rel_relkind(table) != RELKIND_FOREIGN_TABLE)
         refuse_table(name);
     const Oid user = GetUserId();

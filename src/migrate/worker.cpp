@@ -270,7 +270,7 @@ void report_failed_step(Worker *worker, ErrorData *error) {
             continue;
         }
         if (!can_be_given_up(worker->view.job, &retries, label))
-            fail(worker, error, psprintf("mongoferry can't go on with %s", label));
+            fail(worker, error, psprintf("mongoferry cannot go on with %s", label));
         log_error(psprintf("mongoferry gives %s up", label), error);
         report_failed_step(worker, error);
         wake_waiting(worker);
@@ -306,7 +306,7 @@ void mongoferry_worker_main(Datum argument) {
     worker.context = TopMemoryContext;
     ErrorData *error = take_over_session(&worker);
     if (error)
-        fail(&worker, error, "mongoferry can't take over the session's role and settings");
+        fail(&worker, error, "mongoferry cannot take over the session's role and settings");
     show_steps(worker.view.job.migration, worker.crew, worker.slot);
     work(&worker);
 }

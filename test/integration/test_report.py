@@ -364,7 +364,7 @@ def test_unknown_migration(catalogue, format):
 
 @pytest.mark.parametrize("format", ["HTML", "", None])
 def test_unknown_format(catalogue, format):
-    with pytest.raises(errors.InvalidParameterValue, match="unknown report format"):
+    with pytest.raises(errors.InvalidParameterValue, match="invalid value for format"):
         catalogue.execute("SELECT mongoferry.report('m', %s)", [format])
 
 

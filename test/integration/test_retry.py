@@ -277,7 +277,7 @@ def test_an_error_that_is_not_of_the_data_names_its_task(refusing, mongo):
 
 def test_where_it_cannot_be_called(refusing, connect, ordinary_role):
     with connect(autocommit=False) as other:
-        with pytest.raises(errors.InvalidTransactionTermination):
+        with pytest.raises(errors.ActiveSqlTransaction):
             other.execute("CALL mongoferry.retry_errors('m')")
     assert one(refusing, "SELECT count(*) FROM mongoferry.run WHERE job = 'retry_errors'") == 0
     with pytest.raises(errors.UndefinedObject, match='migration "x" does not exist'):

@@ -30,13 +30,13 @@ Section section_of(const Range &range, const CollectionFile &file) {
     case Range::Kind::bytes:
         break;
     default:
-        throw Error(ERRCODE_INVALID_PARAMETER_VALUE, "a range of _id can't be read from a file",
+        throw Error(ERRCODE_INVALID_PARAMETER_VALUE, "a range of _id cannot be read from a file",
                     "The bounds of the chunk were made for a live server.", "Split the source again.");
     }
     const bool has_blocks = file.format == FileFormat::archive;
     if (range.first > 0 && has_blocks != (range.block >= 0))
         throw Error(ERRCODE_INVALID_PARAMETER_VALUE,
-                    "a chunk can't be read from file \"" + to_valid_text(file.path) + "\"",
+                    "a chunk cannot be read from file \"" + to_valid_text(file.path) + "\"",
                     has_blocks ? "The bounds of the chunk were made for a file that is no archive."
                                : "The bounds of the chunk were made for an archive.",
                     "Split the source again.");

@@ -88,7 +88,7 @@ ConnectionError lost_connection_error(const ServerName &server, const bson_error
 
 ConnectionError invalid_reply_error(const ServerName &server, const std::string &what) {
     return ConnectionError(ERRCODE_PROTOCOL_VIOLATION, "server " + described(server) + " sent an invalid reply",
-                           "The reply can't be used: " + to_server_text(what) + ".");
+                           "The reply cannot be used: " + to_server_text(what) + ".");
 }
 
 /*

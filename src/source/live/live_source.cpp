@@ -16,7 +16,7 @@ bson::Document find_command(const Request &request) {
 
 static void check_range(const Range &range) {
     if (range.kind == Range::Kind::bytes)
-        throw Error(ERRCODE_INVALID_PARAMETER_VALUE, "a range of a file can't be read from a live server",
+        throw Error(ERRCODE_INVALID_PARAMETER_VALUE, "a range of a file cannot be read from a live server",
                     "The bounds of the chunk were made for a file.", "Split the source again.");
 }
 
