@@ -3,7 +3,8 @@
 -- not help between transactions.
 
 CREATE FUNCTION mongoferry.task_edges(migration text)
-    RETURNS TABLE (task text, depends_on text, reason text, constraint_name name, columns name[], optional name[])
+    RETURNS TABLE (task text, depends_on text, reason text, referencing regclass, constraint_name name, columns name[],
+        optional name[])
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -22,17 +23,17 @@ AS $function$
                     AND NOT earlier.only_updates AND mongoferry.share_rows(earlier.target, j.target))) AS is_pass
         FROM judged AS j
     ), edge AS MATERIALIZED (
-        SELECT s.task, u.name AS depends_on, 'depends_on' AS reason, NULL::name AS constraint_name, NULL::name[] AS columns,
-            NULL::name[] AS optional, false AS is_weak
+        SELECT s.task, u.name AS depends_on, 'depends_on' AS reason, NULL::regclass AS referencing,
+            NULL::name AS constraint_name, NULL::name[] AS columns, NULL::name[] AS optional, false AS is_weak
         FROM sorted AS s CROSS JOIN LATERAL unnest(s.depends_on) AS u (name)
         UNION ALL
-        SELECT s.task, e.task, 'updates rows of the same target', NULL, NULL, NULL, false
+        SELECT s.task, e.task, 'updates rows of the same target', NULL, NULL, NULL, NULL, false
         FROM sorted AS s JOIN sorted AS e ON mongoferry.share_rows(s.target, e.target)
         WHERE s.is_pass AND NOT e.is_pass
         UNION ALL
         SELECT s.task, p.task,
             format('foreign key "%s" of %s', k.constraint_name, mongoferry.table_name(k.referencing)),
-            k.constraint_name, k.columns,
+            k.referencing, k.constraint_name, k.columns,
             -- a pass is there to fill them
             ARRAY(SELECT c.name FROM unnest(k.optional) AS c (name) WHERE c.name = ANY (s.filled) AND NOT s.is_pass), p.is_pass
         FROM sorted AS s
@@ -52,7 +53,7 @@ AS $function$
         SELECT r.task, e.depends_on FROM reach AS r JOIN edge AS e ON e.task = r.depends_on
     )
     -- A pass with on_conflict "update" may bring rows of its own, so it is waited for, but not if it is the one that waits.
-    SELECT e.task, e.depends_on, e.reason, e.constraint_name, e.columns, e.optional
+    SELECT e.task, e.depends_on, e.reason, e.referencing, e.constraint_name, e.columns, e.optional
     FROM edge AS e
     WHERE NOT (e.is_weak AND (e.task = e.depends_on
         OR EXISTS (SELECT FROM reach AS r WHERE r.task = e.depends_on AND r.depends_on = e.task)))

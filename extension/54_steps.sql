@@ -195,6 +195,10 @@ BEGIN
         RETURN 'again';
     END IF;
 
+    IF mongoferry.take_off_next($1, $2) THEN
+        RETURN 'again';
+    END IF;
+
     -- Those that others may wait for come to their end before anything new is begun. (An empty task is not done before
     -- what it depends on, because others may rely on that through it.)
     SELECT t.* INTO this FROM mongoferry.task AS t
@@ -211,6 +215,14 @@ BEGIN
         RETURN 'again';
     END IF;
 
+    -- Before chunks, because one index may take longer than all that is left of them.
+    IF mongoferry.put_back_next($1, $2) THEN
+        RETURN 'again';
+    END IF;
+
+    IF EXISTS (SELECT FROM mongoferry.to_take_off($1, $2)) THEN
+        RETURN 'wait'; -- another worker is at it
+    END IF;
     FOR this IN
         SELECT t.* FROM mongoferry.run_tasks($1, $2) AS r
         JOIN mongoferry.task AS t ON t.migration = $1 AND t.task = r.task
@@ -229,14 +241,14 @@ BEGIN
     END LOOP;
 
     -- What is left is locked by other workers, or waits for what they do.
-    IF mongoferry.run_goes_on($1, $2) THEN
+    IF mongoferry.run_goes_on($1, $2) OR EXISTS (SELECT FROM mongoferry.to_put_back($1, ($2->>'run')::bigint)) THEN
         RETURN 'wait';
     END IF;
     RETURN 'finished';
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.migrate_step(text, jsonb) IS
-    'does the next step of a migration in this transaction: a task is split, a chunk carried over, or a task brought to its end. again: something was done; wait: nothing can be done now, but others still work; finished: nothing is left that can be done, or the time is up. options as begin_run() completed them. Part of the toolkit';
+    'does the next step of a migration in this transaction: a task is split, indexes or foreign keys of a target are taken off or put back, a chunk is carried over, or a task brought to its end. again: something was done; wait: nothing can be done now, but others still work; finished: nothing is left that can be done, or the time is up. options as begin_run() completed them. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.work_step(job text, migration text, options jsonb) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -303,7 +315,8 @@ AS $function$
 DECLARE
     only_tasks text[];
     selected text[];
-    dependencies jsonb;
+    take_off jsonb := '[]';
+    edges jsonb;
     missing record;
     run bigint;
 BEGIN
@@ -313,15 +326,25 @@ BEGIN
     END IF;
     selected := mongoferry.select_tasks($2, only_tasks);
     IF $1 = 'migrate' THEN
-        IF ($3->>'defer_indexes')::boolean OR ($3->>'defer_foreign_keys')::boolean THEN
-            RAISE EXCEPTION 'defer_indexes and defer_foreign_keys are not implemented'
-                USING ERRCODE = 'feature_not_supported';
+        take_off := mongoferry.plan_deferral($2, selected, coalesce(($3->>'defer_indexes')::boolean, false),
+            coalesce(($3->>'defer_foreign_keys')::boolean, false));
+        PERFORM mongoferry.check_order($2, foreign_keys => false);
+    END IF;
+    -- Kept for all steps: a task that is added meanwhile is for the next run.
+    SELECT coalesce(jsonb_agg(to_jsonb(d)), '[]') INTO edges FROM mongoferry.run_dependencies($2, selected, take_off) AS d;
+    IF $1 = 'migrate' THEN
+        -- What is done waits for nothing, and nothing for it.
+        IF (SELECT mongoferry.find_cycle(array_agg(d.task), array_agg(d.depends_on))
+            FROM jsonb_to_recordset(edges) AS d (task text, depends_on text)
+            JOIN mongoferry.task AS t ON t.migration = $2 AND t.task = d.task AND t.state <> 'done'
+            JOIN mongoferry.task AS n ON n.migration = $2 AND n.task = d.depends_on AND n.state <> 'done') IS NOT NULL
+        THEN
+            PERFORM mongoferry.check_order($2);
         END IF;
-        PERFORM mongoferry.check_order($2);
         SELECT d.task, d.depends_on, d.reason INTO missing
-        FROM mongoferry.task_dependencies($2) AS d
+        FROM jsonb_to_recordset(edges) AS d (task text, depends_on text, reason text)
         JOIN mongoferry.task AS t ON t.migration = $2 AND t.task = d.depends_on
-        WHERE d.task = ANY (selected) AND d.depends_on <> ALL (selected) AND t.state <> 'done'
+        WHERE d.depends_on <> ALL (selected) AND t.state <> 'done'
         ORDER BY t.position LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'task "%" depends on task "%", which is not done', missing.task, missing.depends_on
@@ -330,10 +353,6 @@ BEGIN
                     HINT = format('Name "%s" in only_tasks too, or run it before.', missing.depends_on);
         END IF;
     END IF;
-    -- Kept for all steps: a task that is added meanwhile is for the next run.
-    SELECT coalesce(jsonb_object_agg(d.task, d.needed), '{}') INTO dependencies
-    FROM (SELECT d.task, jsonb_agg(DISTINCT d.depends_on) AS needed
-        FROM mongoferry.task_dependencies($2) AS d WHERE d.task = ANY (selected) GROUP BY d.task) AS d;
     IF $1 = 'migrate' THEN
         UPDATE mongoferry.task AS t
         SET failure_sqlstate = NULL, failure = NULL,
@@ -344,25 +363,29 @@ BEGIN
     INSERT INTO mongoferry.run (migration, job, options, workers)
         VALUES ($2, $1, coalesce($3, '{}'), ($3->>'workers')::integer)
         RETURNING id INTO run;
-    RETURN coalesce($3, '{}')
-        || jsonb_build_object('run', run, 'tasks', selected, 'dependencies', dependencies);
+    RETURN coalesce($3, '{}') || jsonb_build_object('run', run, 'tasks', selected, 'take_off', take_off, 'dependencies',
+        (SELECT coalesce(jsonb_object_agg(d.task, d.needed), '{}')
+        FROM (SELECT d.task, jsonb_agg(DISTINCT d.depends_on) AS needed
+            FROM jsonb_to_recordset(edges) AS d (task text, depends_on text) GROUP BY d.task) AS d));
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.begin_run(text, text, jsonb) IS
-    'checks whether a job can be run on a migration (owner, order of its tasks, only_tasks), makes failed tasks ready to go on, notes the run, and returns the options that its steps need. Part of the toolkit';
+    'checks whether a job can be run on a migration (owner, order of its tasks, only_tasks, rights to take off what is to be taken off), makes failed tasks ready to go on, notes the run, and returns the options that its steps need. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.run_state(migration text, options jsonb) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $function$
     SELECT CASE
-        WHEN bool_or(t.state = 'failed' AND $2->'tasks' ? t.task) THEN 'failed'
-        WHEN bool_and(t.state = 'done') THEN 'complete'
+        WHEN bool_or(t.state = 'failed' AND $2->'tasks' ? t.task)
+            OR EXISTS (SELECT FROM mongoferry.deferred AS d
+                WHERE d.migration = $1 AND d.failed_run = ($2->>'run')::bigint) THEN 'failed'
+        WHEN bool_and(t.state = 'done') AND mongoferry.count_deferred($1) IS NULL THEN 'complete'
         ELSE 'stopped' END
     FROM mongoferry.task AS t WHERE t.migration = $1
 $function$;
 COMMENT ON FUNCTION mongoferry.run_state(text, jsonb) IS
-    'how a migration stands at the end of a run: complete (all its tasks are done), failed (a task of the run failed) or stopped (the time is up, tasks were left out, or it was cancelled). Part of the toolkit';
+    'how a migration stands at the end of a run: complete (all its tasks are done, and nothing is taken off), failed (a task of the run failed, or an index or foreign key could not be put back) or stopped (the time is up, tasks were left out, or it was cancelled). Part of the toolkit';
 
 CREATE FUNCTION mongoferry.run_outcome(migration text, options jsonb) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -370,12 +393,16 @@ CREATE FUNCTION mongoferry.run_outcome(migration text, options jsonb) RETURNS te
 AS $function$
     SELECT CASE mongoferry.run_state($1, $2)
         WHEN 'complete' THEN 'complete'
-        WHEN 'failed' THEN 'failed: ' || string_agg(format('"%s"', t.task), ', ' ORDER BY t.position)
-            FILTER (WHERE t.state = 'failed' AND $2->'tasks' ? t.task)
-        ELSE CASE WHEN bool_and(t.state = 'done') FILTER (WHERE $2->'tasks' ? t.task) THEN 'complete, but for tasks left out: '
-            WHEN clock_timestamp() >= ($2->>'deadline')::timestamptz THEN 'time is up; not done: '
-            ELSE 'not done: ' END
-            || string_agg(format('"%s"', t.task), ', ' ORDER BY t.position) FILTER (WHERE t.state <> 'done')
+        WHEN 'failed' THEN 'failed: ' || concat_ws(', ',
+            string_agg(format('"%s"', t.task), ', ' ORDER BY t.position) FILTER (WHERE t.state = 'failed' AND $2->'tasks' ? t.task),
+            (SELECT string_agg(mongoferry.name_deferred(d.kind, d.relation, d.name), ', ' ORDER BY d.kind DESC, d.taken_off_at)
+            FROM mongoferry.deferred AS d WHERE d.migration = $1 AND d.failed_run = ($2->>'run')::bigint))
+        ELSE concat_ws('; ',
+            CASE WHEN bool_and(t.state = 'done') FILTER (WHERE $2->'tasks' ? t.task) THEN 'complete, but for tasks left out: '
+                WHEN clock_timestamp() >= ($2->>'deadline')::timestamptz THEN 'time is up; not done: '
+                ELSE 'not done: ' END
+                || string_agg(format('"%s"', t.task), ', ' ORDER BY t.position) FILTER (WHERE t.state <> 'done'),
+            'taken off: ' || mongoferry.count_deferred($1))
         END
     FROM mongoferry.task AS t WHERE t.migration = $1
 $function$;
@@ -386,10 +413,17 @@ CREATE FUNCTION mongoferry.end_run(job text, migration text, options jsonb, outc
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+    taken_off text;
 BEGIN
     UPDATE mongoferry.run AS r SET finished_at = clock_timestamp(), outcome = coalesce($4, mongoferry.run_outcome($2, $3))
     WHERE r.migration = $2 AND r.id = ($3->>'run')::bigint;
     IF $1 = 'migrate' THEN
+        taken_off := mongoferry.count_deferred($2);
+        IF taken_off IS NOT NULL THEN
+            RAISE NOTICE 'migration "%": % of its targets taken off', $2, taken_off
+                USING HINT = format('A later run puts them back when their tables are complete; CALL mongoferry.restore_deferred(%L) does now.', $2);
+        END IF;
         PERFORM pg_notify('mongoferry', jsonb_build_object(
             'migration', $2, 'state', mongoferry.run_state($2, $3),
             'refused', (SELECT count(*) FROM mongoferry.errors AS e WHERE e.migration = $2))::text);
@@ -406,6 +440,7 @@ CREATE FUNCTION mongoferry.run_problem(job text, migration text, options jsonb)
 AS $function$
 DECLARE
     failed record;
+    taken_off record;
     undone text;
     goes_on CONSTANT text := 'What is done stays done: when it is mended, mongoferry.migrate() goes on from there.';
 BEGIN
@@ -422,8 +457,23 @@ BEGIN
     FROM mongoferry.task AS t WHERE t.migration = $2 AND $3->'tasks' ? t.task AND t.state = 'failed';
     SELECT string_agg(format('"%s"', t.task), ', ' ORDER BY t.position) INTO undone
     FROM mongoferry.task AS t WHERE t.migration = $2 AND $3->'tasks' ? t.task AND t.state IN ('new', 'running');
+    SELECT count(*) AS number, min(p.label) AS label, min(p.message) AS message, min(p.rest) AS rest, min(p.hint) AS hint,
+        string_agg(concat_ws(E'\n', format('%s could not be put back: %s', p.label, p.message), p.rest), E'\n') AS messages
+    INTO taken_off FROM mongoferry.deferred_problems($2, ($3->>'run')::bigint) AS p;
 
-    IF failed.number = 0 THEN
+    IF failed.number = 0 AND taken_off.number > 0 THEN
+        IF taken_off.number = 1 THEN
+            message := format('%s could not be put back: %s', taken_off.label, taken_off.message);
+            detail := taken_off.rest;
+        ELSE
+            message := format('%s indexes or foreign keys of migration "%s" could not be put back', taken_off.number, $2);
+            detail := taken_off.messages;
+        END IF;
+        detail := concat_ws(E'\n', detail, 'The definition stays in mongoferry.deferred.', 'Not done: ' || undone || '.');
+        hint := taken_off.hint;
+        RETURN NEXT;
+        RETURN;
+    ELSIF failed.number = 0 THEN
         -- Without a failure something is only left when the time is up, or when it was put back while the run went on.
         IF undone IS NOT NULL AND $3->>'deadline' IS NULL THEN
             message := format('migration "%s" is not complete', $2);
@@ -440,7 +490,7 @@ BEGIN
         message := format('%s tasks of migration "%s" failed: %s', failed.number, $2, failed.names);
         detail := failed.messages;
     END IF;
-    detail := nullif(concat_ws(E'\n', detail, 'Not done either: ' || undone || '.'), '');
+    detail := nullif(concat_ws(E'\n', detail, taken_off.messages, 'Not done either: ' || undone || '.'), '');
     hint := goes_on;
     RETURN NEXT;
 END
@@ -463,7 +513,12 @@ BEGIN
         failure = concat(CASE WHEN $4 > 0 THEN format('chunk %s: ', $4) END, $7,
             E'\nDETAIL:  ' || nullif($8, ''), E'\nHINT:  ' || nullif($9, ''))
     WHERE t.migration = $2 AND t.task = $3 AND t.state IN ('new', 'running');
+    IF NOT FOUND THEN
+        PERFORM mongoferry.note_deferred_failure(d.migration, d.kind, d.relation, d.name, ($5->>'run')::bigint, $6, $7, $8, $9)
+        FROM mongoferry.deferred AS d
+        WHERE d.migration = $2 AND mongoferry.name_deferred(d.kind, d.relation, d.name) = $3;
+    END IF;
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.step_failed(text, text, text, integer, jsonb, text, text, text, text) IS
-    'notes that a step failed for good: its task is failed, with the reason. Others go on, except those that depend on it. Part of the toolkit';
+    'notes that a step failed for good: its task is failed, with the reason, or what it would put back stays off in this run. Others go on, except those that depend on it. Part of the toolkit';

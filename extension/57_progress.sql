@@ -65,7 +65,12 @@ AS $function$
         FROM chosen AS t
         UNION ALL
         SELECT t.migration, '', NULL,
-            CASE WHEN bool_and(t.state = 'done') THEN 'done' WHEN bool_or(t.state = 'failed') THEN 'failed'
+            CASE WHEN bool_and(t.state = 'done') THEN CASE
+                    WHEN mongoferry.count_deferred(t.migration) IS NULL THEN 'done'
+                    WHEN EXISTS (SELECT FROM mongoferry.deferred AS d WHERE d.migration = t.migration AND d.failure IS NOT NULL)
+                        THEN 'failed'
+                    ELSE 'running' END
+                WHEN bool_or(t.state = 'failed') THEN 'failed'
                 WHEN bool_and(t.state = 'new') THEN 'new' ELSE 'running' END,
             bool_and(t.is_split), count(*) FILTER (WHERE t.state = 'done'), count(*), sum(t.rows_mended), max(t.finished_at)
         FROM chosen AS t GROUP BY t.migration
@@ -90,7 +95,8 @@ AS $function$
             WHEN NOT m.is_split THEN 0
             ELSE least(trunc(coalesce(m.share_done, 0) * 100, 1), 99.9) END,
         CASE WHEN m.state = 'done' THEN interval '0'
-            WHEN m.is_split AND NOT m.is_quiet AND m.document_rate > 0 THEN date_trunc('second', greatest(interval '0',
+            -- how long it takes to put indexes back is not known
+            WHEN m.tasks_done < m.tasks_total AND m.is_split AND NOT m.is_quiet AND m.document_rate > 0 THEN date_trunc('second', greatest(interval '0',
                 make_interval(secs => least(m.documents_left / m.document_rate, 1e10)::double precision)
                 - (clock_timestamp() - m.last_finish)) + interval '500 milliseconds') END,
         m.started_at, greatest(m.last_finish, m.finished_at)
@@ -141,7 +147,7 @@ BEGIN
     FOR meaning IN SELECT * FROM (VALUES
         ('migration', 'migration'),
         ('task', 'task'),
-        ('state', 'new, running, done or failed; of a migration: done when all its tasks are, failed when one is'),
+        ('state', 'new, running, done or failed; of a migration: done when all its tasks are and nothing is taken off their targets, failed when one is, or when something could not be put back'),
         ('tasks_done', 'tasks that are done'),
         ('tasks_total', 'tasks'),
         ('chunks_done', 'chunks that are carried over'),
@@ -289,6 +295,9 @@ AS $function$
 DECLARE
     total record;
     at_work record;
+    is_at_work boolean;
+    rebuilt record;
+    waited_for text;
     at_what text;
     share numeric;
     done bigint;
@@ -316,15 +325,25 @@ BEGIN
         FROM mongoferry.chunk AS c WHERE c.migration = $2 AND c.task = r.task) AS c
     WHERE r.state = 'new' OR r.state = 'running' AND r.is_ready
     ORDER BY r.state = 'running' AND c.done < c.parts DESC, r.position LIMIT 1;
-    IF FOUND THEN
+    is_at_work := FOUND;
+    SELECT count(*) AS number, (array_agg(b.kind || ' ' || b.name ORDER BY b.is_ready DESC, b.kind DESC, b.name))[1] AS name
+    INTO rebuilt FROM mongoferry.to_put_back($2, ($3->>'run')::bigint) AS b;
+    SELECT mongoferry.table_name(o.relation) INTO waited_for FROM mongoferry.to_take_off($2, $3) AS o ORDER BY o.number LIMIT 1;
+    IF waited_for IS NOT NULL THEN
+        at_what := 'taking indexes or keys off ' || left(waited_for, 40);
+    ELSIF is_at_work THEN
         at_what := CASE WHEN at_work.state = 'new' THEN 'splitting ' || at_work.task
                 WHEN at_work.done = at_work.parts THEN 'finishing ' || at_work.task
                 ELSE format('%s %s/%s', at_work.task, at_work.done, at_work.parts) END
             || CASE WHEN at_work.others > 0 THEN format(' (+%s)', at_work.others) ELSE '' END;
+    ELSIF rebuilt.number > 0 THEN
+        at_what := format('rebuilding %s', left(rebuilt.name, 40))
+            || CASE WHEN rebuilt.number > 1 THEN format(' (+%s)', rebuilt.number - 1) ELSE '' END;
     ELSE
         at_what := format('%s %s/%s', left($2, 20), total.chunks_done, coalesce(total.chunks_total, total.chunks_done));
     END IF;
     RETURN mongoferry.compose_line(total.percent, at_what, ARRAY[
+        CASE WHEN is_at_work AND rebuilt.number > 0 THEN 'rebuilding ' || rebuilt.name END,
         CASE WHEN total.refused > 0 THEN mongoferry.short_number(total.refused) || ' refused' END,
         CASE WHEN total.percent < 100 THEN mongoferry.short_interval(total.time_left) || ' left' END,
         mongoferry.short_number(total.rows_per_second) || ' rows/s',

@@ -21,7 +21,16 @@ BEGIN
                 FROM unnest(k.columns, k.referenced_columns) AS c (referencing, referenced)) AS pairing,
             (SELECT string_agg(format('t.%I IS NOT NULL', c.name), CASE WHEN k.match_full THEN ' OR ' ELSE ' AND ' END)
                 FROM unnest(k.columns) AS c (name)) AS filled
-        FROM mongoferry.target_foreign_keys(this.target) AS k
+        FROM (
+            SELECT f.constraint_name, f.referencing, f.columns, f.referenced, f.referenced_columns, f.match_full
+            FROM mongoferry.target_foreign_keys(this.target) AS f
+            UNION
+            -- those that are off, too: orphans keep them from being put back
+            SELECT d.name::name, d.relation, d.columns::name[], d.referenced, d.referenced_columns::name[], d.match_full
+            FROM mongoferry.deferred AS d
+            WHERE d.migration = $1 AND d.kind = 'foreign key'
+                AND (d.relation = this.target OR d.relation IN (SELECT p.relid FROM pg_partition_tree(this.target) AS p))
+        ) AS k
         WHERE k.columns && filled_columns
         ORDER BY k.constraint_name, k.referencing
     LOOP

@@ -345,13 +345,6 @@ def test_a_circle(shop):
     assert one(shop, "SELECT count(*) FROM mongoferry.run") == 0
 
 
-def test_deferring_is_not_there_yet(shop):
-    add_both(shop)
-    for argument in "defer_indexes", "defer_foreign_keys":
-        with pytest.raises(errors.FeatureNotSupported):
-            shop.execute(f"CALL mongoferry.migrate('m', {argument} => true)")
-
-
 def test_a_transform_runs_with_its_search_path(shop):
     """That of the time when it was added, and neither the caller's nor ours; afterwards the caller's is in force again."""
     shop.execute("""CREATE SCHEMA own; CREATE FUNCTION own.shout(text) RETURNS text LANGUAGE sql AS 'SELECT upper($1)';
