@@ -116,3 +116,14 @@ AS $function$
 $function$;
 COMMENT ON FUNCTION mongoferry.validation_query(text, text) IS
     'for validate(): the rows of a task''s transform over the chunk $1, in the types of the target. Part of the toolkit';
+
+CREATE FUNCTION mongoferry.makes_rows(this mongoferry.task) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT CASE WHEN $1.on_conflict = 'update' THEN
+        NOT mongoferry.is_update($1.target, $1.on_conflict, ARRAY(SELECT c.column_name FROM mongoferry.task_columns($1.migration, $1.task) AS c))
+    ELSE true END
+$function$;
+COMMENT ON FUNCTION mongoferry.makes_rows(mongoferry.task) IS
+    'for validate(): true if a task inserts rows; false if it is a pass over the rows of another one, an UPDATE. Part of the toolkit';

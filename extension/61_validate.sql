@@ -24,10 +24,10 @@ AS $function$
     UNION ALL
     SELECT 2, min(t.position), (array_agg(t.task ORDER BY t.position))[1], NULL
     FROM mongoferry.task AS t
-    WHERE t.migration = $1 AND t.on_conflict <> 'update' AND $2 IN ('values', 'counts')
+    WHERE t.migration = $1 AND mongoferry.makes_rows(t) AND $2 IN ('values', 'counts')
     GROUP BY t.target
     HAVING NOT EXISTS (SELECT FROM mongoferry.task AS o LEFT JOIN mongoferry.chunk AS c ON c.migration = o.migration AND c.task = o.task
-        WHERE o.migration = $1 AND o.target = t.target AND o.on_conflict <> 'update' AND (c.state IS NULL OR c.state <> 'done'))
+        WHERE o.migration = $1 AND o.target = t.target AND mongoferry.makes_rows(o) AND (c.state IS NULL OR c.state <> 'done'))
     UNION ALL
     SELECT 3, max(t.position), (array_agg(t.task ORDER BY t.position))[1], NULL
     FROM mongoferry.task AS t WHERE t.migration = $1 HAVING count(*) > 0

@@ -59,7 +59,7 @@ BEGIN
     END IF;
     EXECUTE format('ANALYZE pg_temp.mongoferry_expected (%s)', mongoferry.column_list(shape.key));
     -- An UPDATE makes no rows: one that is not there is missed by the task that was to make it, if it was not refused there.
-    IF mongoferry.is_update(this.target, this.on_conflict, shape.columns) THEN
+    IF NOT mongoferry.makes_rows(this) THEN
         EXECUTE format('DELETE FROM pg_temp.mongoferry_expected AS e WHERE NOT EXISTS (SELECT FROM %s AS t WHERE %s)', target, pairing);
     END IF;
     EXECUTE format('SELECT count(*) FILTER (WHERE there), count(*) FILTER (WHERE NOT there)
@@ -180,7 +180,7 @@ BEGIN
     unreadable := (SELECT count(*) FROM pg_temp.mongoferry_refused);
 
     -- Phase 2 compares all rows of a target with what all its tasks give.
-    IF shape.key IS NULL OR level = 'values' OR level = 'counts' AND this.on_conflict <> 'update' THEN
+    IF shape.key IS NULL OR level = 'values' OR level = 'counts' AND mongoferry.makes_rows(this) THEN
         EXECUTE format('INSERT INTO mongoferry.validation_key SELECT $1, $2, $3, (%s)::pg_catalog.text FROM pg_temp.mongoferry_expected AS e',
             mongoferry.key_expression('e', coalesce(shape.key, shape.compared), shape.key_types))
             USING run, this.migration, this.target::oid;

@@ -70,7 +70,7 @@ BEGIN
         FROM mongoferry.task AS this
         CROSS JOIN LATERAL mongoferry.target_foreign_keys(this.target) AS k
         JOIN mongoferry.task AS p ON p.migration = this.migration AND mongoferry.share_rows(p.target, k.referenced)
-            AND p.on_conflict <> 'update'
+            AND mongoferry.makes_rows(p)
         WHERE this.migration = $1 AND this.task = $2 AND k.constraint_name = $3
     LOOP
         CONTINUE WHEN NOT parents.columns <@ ARRAY(SELECT f.column_name FROM mongoferry.task_columns($1, parents.task) AS f);

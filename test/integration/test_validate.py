@@ -150,6 +150,21 @@ def test_documents_that_share_a_row_count_once(migrated, mongo, live_server):
     assert failures(migrated) == [("buyers", "rows")]
 
 
+@pytest.mark.parametrize("level", ["counts", "values"])
+def test_extra_rows_beside_those_of_an_upsert(migrated, mongo, level):
+    """A pass with on_conflict "update" over everything: what it does not give any more is extra."""
+    migrated.execute(
+        """
+        SELECT mongoferry.alter_task('shop', 'orders', on_conflict => 'update');
+        SELECT mongoferry.reset_task('shop', 'orders');
+        """
+    )
+    mongo.orders.delete_one({"_id": 9})
+    migrated.execute("CALL mongoferry.migrate('shop', workers => 1)")
+    assert failures(migrated, f"validate('shop', '{level}')") == [("orders", "extra rows")]
+    assert [line[:4] for line in mismatches(migrated)] == [("orders", "extra", None, {"id": 9})]
+
+
 def test_a_second_pass_does_not_miss_rows_that_the_first_refused(migrated, mongo, live_server):
     mongo.orders.update_many({}, {"$set": {"note": "a note"}})
     migrated.execute(
