@@ -1,15 +1,14 @@
 -- The source: the shop's collections as foreign tables. From a dump, or from the live server: all that differs is the server.
--- Needs one psql variable:
 --     psql -v dump=/backup/dump/shop -f foreign_tables.sql           the absolute path of the folder that mongodump wrote for the database
---     psql -v uri=mongodb://db1,db2/?replicaSet=rs0 -v database=shop -f foreign_tables.sql
--- The server process reads a dump, so only superusers and members of pg_read_server_files may do that. A live server that
--- wants a password needs a user mapping besides (see docs/runbook.md).
-
-CREATE EXTENSION IF NOT EXISTS mongoferry;
+--     psql -v uri=mongodb://localhost -v database=shop -f foreign_tables.sql
+--     psql -f foreign_tables.sql                                     extension and server "shop" are there already (see docs/runbook.md)
+-- The server process reads a dump, so only superusers and members of pg_read_server_files may have one read.
 
 \if :{?dump}
+CREATE EXTENSION IF NOT EXISTS mongoferry;
 CREATE SERVER shop FOREIGN DATA WRAPPER mongoferry OPTIONS (dump :'dump');
-\else
+\elif :{?uri}
+CREATE EXTENSION IF NOT EXISTS mongoferry;
 CREATE SERVER shop FOREIGN DATA WRAPPER mongoferry OPTIONS (uri :'uri', database :'database');
 \endif
 
