@@ -87,6 +87,42 @@ END
 $function$;
 COMMENT ON FUNCTION mongoferry.split_task(mongoferry.task) IS 'splits the source of a new task into chunks. Part of the toolkit';
 
+CREATE FUNCTION mongoferry.allowed_errors(task mongoferry.task) RETURNS bigint
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+    -- A chunk that was given up is carried over whole again: what it refused then does not count.
+    SELECT $1.max_errors - count(*)
+    FROM mongoferry.errors AS e
+    WHERE e.migration = $1.migration AND e.task = $1.task
+        AND NOT EXISTS (SELECT FROM mongoferry.chunk AS c
+            WHERE c.migration = e.migration AND c.task = e.task AND c.chunk = e.chunk AND c.state = 'pending')
+$function$;
+COMMENT ON FUNCTION mongoferry.allowed_errors(mongoferry.task) IS
+    'how many documents more may be refused, by what has been committed; negative when it is too many already, and NULL without max_errors. Part of the toolkit';
+
+CREATE FUNCTION mongoferry.fail_for_errors(task mongoferry.task, last mongoferry.errors) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    refused CONSTANT bigint := (SELECT count(*) FROM mongoferry.errors AS e WHERE e.migration = $1.migration AND e.task = $1.task);
+BEGIN
+    UPDATE mongoferry.task AS t
+    SET state = 'failed', failure_sqlstate = coalesce($2.sqlstate, 'P0001'),
+        failure = CASE WHEN $1.on_error = 'abort'
+            THEN format(E'a document of chunk %s was refused: %s\nDETAIL:  on_error is abort. The document is in mongoferry.errors (id %s).',
+                $2.chunk, $2.message, $2.id)
+            ELSE format(E'%s %s refused, more than max_errors (%s) allows\nDETAIL:  %sThey are in mongoferry.errors; mongoferry.errors_summary groups them by cause.',
+                refused, CASE WHEN refused = 1 THEN 'document was' ELSE 'documents were' END, $1.max_errors,
+                format('The last was %s%s ', 'in chunk ' || $2.chunk || ': ', rtrim($2.message, '.') || '.'))
+            END
+    WHERE t.migration = $1.migration AND t.task = $1.task AND t.state = 'running';
+END
+$function$;
+COMMENT ON FUNCTION mongoferry.fail_for_errors(mongoferry.task, mongoferry.errors) IS
+    'marks a task as failed because of the documents that were refused, of which the last is given. Part of the toolkit';
+
 CREATE FUNCTION mongoferry.write_task_chunk(task mongoferry.task, chunk mongoferry.chunk) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -94,7 +130,6 @@ AS $function$
 DECLARE
     allowance bigint;
     totals record;
-    refused bigint;
 BEGIN
     -- Those of a turn that was stopped: the chunk is carried over whole again.
     DELETE FROM mongoferry.errors AS e
@@ -102,9 +137,14 @@ BEGIN
     IF $1.on_error = 'abort' THEN
         allowance := 0;
     ELSIF $1.max_errors IS NOT NULL THEN
-        -- What other workers refuse at this moment is not known here: together they may exceed max_errors a little.
-        SELECT greatest($1.max_errors - count(*), 0) INTO allowance
-        FROM mongoferry.errors AS e WHERE e.migration = $1.migration AND e.task = $1.task;
+        -- What other workers refuse at this moment is not known here: together they may exceed max_errors. The next to look
+        -- sees it, here or in finish_task().
+        allowance := mongoferry.allowed_errors($1);
+        IF allowance < 0 THEN
+            PERFORM mongoferry.fail_for_errors($1, (SELECT e FROM mongoferry.errors AS e
+                WHERE e.migration = $1.migration AND e.task = $1.task ORDER BY e.id DESC LIMIT 1));
+            RETURN;
+        END IF;
     END IF;
 
     INSERT INTO mongoferry.errors (migration, task, chunk, source_id, document, raw, sqlstate, message, detail, hint,
@@ -123,21 +163,8 @@ BEGIN
         RETURN;
     END IF;
     -- Nothing of the chunk was written, and it stays pending; what was refused stays to be looked at.
-    SELECT count(*) INTO refused FROM mongoferry.errors AS e
-    WHERE e.migration = $1.migration AND e.task = $1.task;
-    UPDATE mongoferry.task AS t
-    SET state = 'failed', failure_sqlstate = e.sqlstate,
-        failure = CASE WHEN $1.on_error = 'abort'
-            THEN format(E'a document of chunk %s was refused: %s\nDETAIL:  on_error is abort. The document is in mongoferry.errors (id %s).',
-                $2.chunk, e.message, e.id)
-            ELSE format(E'%s %s refused, more than max_errors (%s) allows\nDETAIL:  The last was in chunk %s: %s They are in mongoferry.errors; mongoferry.errors_summary groups them by cause.',
-                refused, CASE WHEN refused = 1 THEN 'document was' ELSE 'documents were' END, $1.max_errors, $2.chunk,
-                rtrim(e.message, '.') || '.')
-            END
-    FROM (SELECT * FROM mongoferry.errors AS last
-        WHERE last.migration = $1.migration AND last.task = $1.task AND last.chunk = $2.chunk
-        ORDER BY last.id DESC LIMIT 1) AS e
-    WHERE t.migration = $1.migration AND t.task = $1.task AND t.state = 'running';
+    PERFORM mongoferry.fail_for_errors($1, (SELECT e FROM mongoferry.errors AS e
+        WHERE e.migration = $1.migration AND e.task = $1.task AND e.chunk = $2.chunk ORDER BY e.id DESC LIMIT 1));
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.write_task_chunk(mongoferry.task, mongoferry.chunk) IS
@@ -159,6 +186,11 @@ CREATE FUNCTION mongoferry.finish_task(task mongoferry.task) RETURNS void
     SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+    IF mongoferry.allowed_errors($1) < 0 THEN
+        PERFORM mongoferry.fail_for_errors($1, (SELECT e FROM mongoferry.errors AS e
+            WHERE e.migration = $1.migration AND e.task = $1.task ORDER BY e.id DESC LIMIT 1));
+        RETURN;
+    END IF;
     PERFORM mongoferry.finish_target($1.migration, $1.task);
     UPDATE mongoferry.task AS t
     SET state = 'done', finished_at = clock_timestamp(),
@@ -170,7 +202,7 @@ BEGIN
             WHERE e.migration = $1.migration AND e.task = $1.task))::text);
 END
 $function$;
-COMMENT ON FUNCTION mongoferry.finish_task(mongoferry.task) IS 'brings a task of which all chunks are carried over to its end. Part of the toolkit';
+COMMENT ON FUNCTION mongoferry.finish_task(mongoferry.task) IS 'brings a task of which all chunks are carried over to its end, or marks it failed if more documents were refused than it allows. Part of the toolkit';
 
 CREATE FUNCTION mongoferry.migrate_step(migration text, options jsonb) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

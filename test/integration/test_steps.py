@@ -316,7 +316,7 @@ def test_a_step_that_fails_for_good(shop):
     assert 'Not done either: "orders".' in caught.value.diag.message_detail
     assert states(shop) == {"orders": "running", "customers": "failed", "other": "done"}
     assert one(shop, "SELECT failure_sqlstate, failure FROM mongoferry.task WHERE task = 'customers'") \
-        == ("53100", "chunk 1: disk is full\nDETAIL:  Really.\nHINT:  Buy one.")
+        in [("53100", f"chunk {chunk}: disk is full\nDETAIL:  Really.\nHINT:  Buy one.") for chunk in (1, 2)]
     assert one(shop, "SELECT state, percent < 100 FROM mongoferry.progress_total") == ("failed", True)
     shop.execute("DROP TRIGGER fail ON customer")
     shop.execute("CALL mongoferry.migrate('m', workers => 2)")
