@@ -88,16 +88,65 @@ ORDERS = [
 ]
 
 
-def test_the_first_migration(connection, write_dump):
+def test_the_first_migration(psql, connection, write_dump):
     connection.execute('CREATE TABLE "Customer" (id uuid PRIMARY KEY, name text, email text, "createdAt" timestamptz)')
     connection.execute('CREATE TABLE "Order" (id uuid PRIMARY KEY, "customerId" uuid REFERENCES "Customer", total numeric)')
-    (block,) = sql_blocks("## A first migration in ten lines")
-    assert len(block.strip().splitlines()) <= 10
-    folder = str(write_dump({"customers": CUSTOMERS, "orders": ORDERS}))
+    first, then = sql_blocks("## A first migration in ten lines")
+    assert len(first.strip().splitlines()) <= 10
+    orders = ORDERS + [{**ORDERS[0], "_id": ObjectId(), "customer_id": ObjectId(), "tags": None}]
+    folder = str(write_dump({"customers": CUSTOMERS, "orders": orders}))
     connection.execute("DROP EXTENSION mongoferry")
-    connection.execute(block.replace("/backup/dump/shop", folder))
+    psql(first.replace("/backup/dump/shop", folder))
     rows = connection.execute('SELECT email, total FROM "Order" o JOIN "Customer" c ON c.id = o."customerId"').fetchall()
     assert [(email, str(total)) for email, total in rows] == [("ada@example.org", "12.50")]
+    told = psql(then)
+    assert "Order_customerId_fkey" in told and "|f|" not in told
+
+
+@pytest.fixture
+def toolkit(connection, write_dump):
+    """What the examples of the toolkit take for granted: foreign tables of a shop and a firm, and their targets."""
+    team, person = ObjectId(), ObjectId()
+    folder = write_dump({"customers": [{**CUSTOMERS[0], "created": CUSTOMERS[0]["created_at"]}], "orders": ORDERS,
+                         "teams": [{"_id": team, "name": "ferry", "lead": person}], "people": [{"_id": person, "team": team}]})
+    connection.execute(f"""
+        CREATE SERVER shop FOREIGN DATA WRAPPER mongoferry OPTIONS (dump '{folder}');
+        CREATE SCHEMA mongo;
+        CREATE FOREIGN TABLE mongo.customers (_id mongoferry.objectid, name text, email text, created timestamptz) SERVER shop;
+        CREATE FOREIGN TABLE mongo.orders (_id mongoferry.objectid, customer_id mongoferry.objectid, total numeric) SERVER shop;
+        CREATE TABLE "Customer" (id uuid PRIMARY KEY, name text, email text, "createdAt" timestamptz);
+        CREATE TABLE "Order" (id uuid PRIMARY KEY, "customerId" uuid REFERENCES "Customer", total numeric);
+        CREATE FOREIGN TABLE mongo.teams (id text OPTIONS (field '_id'), name text, lead text) SERVER shop;
+        CREATE FOREIGN TABLE mongo.people (id text OPTIONS (field '_id'), team text) SERVER shop;
+        CREATE TABLE team (id text PRIMARY KEY, name text, lead text);
+        CREATE TABLE person (id text PRIMARY KEY, team text NOT NULL REFERENCES team);
+        ALTER TABLE team ADD CONSTRAINT team_lead_fkey FOREIGN KEY (lead) REFERENCES person;
+        SELECT mongoferry.create_migration('firm');
+        SELECT mongoferry.add_task('firm', 'people', 'mongo.people', 'public.person', 'SELECT id, team FROM source');
+    """)
+    return connection
+
+
+def test_the_examples_of_the_toolkit(toolkit, psql):
+    """Every SQL example of the section, in order. Those of pg_cron have a test of their own, test_pg_cron.py."""
+    section = README[README.index("\n## The migration toolkit") : README.index("\n## What is sent")]
+    blocks = re.findall(r"```sql\n(.*?)```", section, re.S)
+    scheduled = [block for block in blocks if "cron." in block]
+    assert len(blocks) > 8 and len(scheduled) == 1
+    said = [psql(block) for block in blocks if block not in scheduled]
+    assert not [line for text in said for line in text.splitlines() if "|f|" in line or line.startswith("error")]
+    assert toolkit.execute('SELECT name, email FROM "Customer"').fetchall() == [("Ada", "ada@example.org")]
+    psql("CALL mongoferry.migrate('firm')")
+    assert toolkit.execute("SELECT count(*) FROM team JOIN person ON person.id = team.lead AND person.team = team.id").fetchone() == (1,)
+
+
+def test_the_error_of_a_circle(toolkit):
+    toolkit.execute("SELECT mongoferry.add_task('firm', 'teams', 'mongo.teams', 'public.team', 'SELECT id, name, lead FROM source')")
+    with pytest.raises(psycopg.Error) as refused:
+        toolkit.execute("SELECT mongoferry.check_order('firm')")
+    told = refused.value.diag
+    text = f"ERROR:  {told.message_primary}\nDETAIL:  {told.message_detail}\nHINT:  {told.message_hint}\n"
+    assert f"```\n{text}```" in README, text
 
 
 def test_the_error_message(connection, write_dump):
