@@ -15,11 +15,12 @@ AS $function$
             THEN $1
         ELSE $1 || '::pg_catalog.text'
     END
-    FROM pg_type AS base
+    -- OFFSET 0: base_type() once, not for each row of pg_type
+    FROM (SELECT (mongoferry.base_type($2, -1)).type AS oid OFFSET 0) AS base
     LEFT JOIN pg_type AS member ON member.typarray = base.oid
-    JOIN pg_type AS element ON element.oid = CASE WHEN member.oid IS NULL THEN base.oid
-        WHEN member.typtype = 'd' THEN (mongoferry.base_type(member.oid, -1)).type ELSE member.oid END
-    WHERE base.oid = (mongoferry.base_type($2, -1)).type
+    CROSS JOIN LATERAL (SELECT CASE WHEN member.oid IS NULL THEN base.oid
+        WHEN member.typtype = 'd' THEN (mongoferry.base_type(member.oid, -1)).type ELSE member.oid END AS oid OFFSET 0) AS of_member
+    JOIN pg_type AS element ON element.oid = of_member.oid
 $function$;
 COMMENT ON FUNCTION mongoferry.comparable(text, oid) IS
     'an SQL expression of this type in a form that IS DISTINCT FROM compares by value. Part of the toolkit';
