@@ -101,7 +101,8 @@ def validate_and_mend(operator):
     """The sections from Preflight to Validate."""
     severities = {line.split("|")[0] for line in operator.do("Preflight")[0].splitlines() if "|" in line}
     assert "warning" in severities and "error" not in severities
-    first, second = operator.do("Run")
+    first, _, _, restored = operator.do("Run")
+    assert restored == ""
     assert 'Asynchronous notification "mongoferry"' in first and '"complete"' in first
     progress, = operator.do("Watch")
     assert progress.startswith("shop|done|8|8|")
@@ -158,14 +159,19 @@ def test_files_only(operator):
     operator.do("From files only", kinds=["sh"])
     validate_and_mend(operator)
     with operator.connect() as connection:
-        migrated = content(connection)
+        migrated, before = content(connection), indexes(connection)
     operator.do("Roll back")
     operator.do("From files only", kinds=["sql"])
-    operator.psql("CALL mongoferry.migrate('shop')")
+    operator.psql("CALL mongoferry.migrate('shop', defer_indexes => true)")
     with operator.connect() as connection:
         assert content(connection) == migrated
+        assert indexes(connection) == before
         assert connection.execute("SELECT srvoptions[1] FROM pg_foreign_server WHERE srvname = 'shop'").fetchone()[0].endswith("/dump2/shop")
     clean_up(operator)
+
+
+def indexes(connection):
+    return connection.execute("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1").fetchall()
 
 
 def clean_up(operator):
