@@ -1,7 +1,7 @@
 -- The migration, from the first check to the report. Comes after schema.sql (the target), foreign_tables.sql (the source, a dump
--- or a live server) and tasks.sql (what goes where). Every step may be repeated; CALL migrate goes on where it stopped.
+-- or a live server) and tasks.sql (what goes where). CALL migrate goes on where it stopped, however it stopped.
 
--- What would go wrong? The first documents are tried, and nothing is written.
+-- What would go wrong? A sample of the documents is tried, and nothing stays written.
 SELECT severity, task, "check", message FROM mongoferry.preflight('shop') WHERE severity <> 'note';
 
 -- Go. Two workers carry the documents over, chunk by chunk; a document that the target cannot hold is refused and kept.
