@@ -258,19 +258,15 @@ CREATE FUNCTION mongoferry.to_take_off(migration text, options jsonb)
 AS $function$
     SELECT o.number, o.entry ->> 'kind', (o.entry ->> 'object')::oid, (o.entry ->> 'relation')::oid::regclass
     FROM jsonb_array_elements($2 -> 'take_off') WITH ORDINALITY AS o (entry, number)
-    WHERE CASE
-        -- the cheap question first: in most steps all is off
-        WHEN NOT (EXISTS (SELECT FROM pg_class AS c WHERE c.oid = (o.entry ->> 'object')::oid AND o.entry ->> 'kind' = 'index')
-            OR EXISTS (SELECT FROM pg_constraint AS c
-                WHERE c.oid = (o.entry ->> 'object')::oid AND o.entry ->> 'kind' = 'foreign key')) THEN false
-        ELSE EXISTS (SELECT FROM mongoferry.deferrable_objects((o.entry ->> 'target')::oid) AS d
-                WHERE d.kind = o.entry ->> 'kind' AND d.object = (o.entry ->> 'object')::oid)
-            -- not for a task that failed before, or has nothing to carry over
-            AND EXISTS (SELECT FROM mongoferry.task AS t
-                JOIN mongoferry.chunk AS c ON c.migration = t.migration AND c.task = t.task AND c.state = 'pending'
-                WHERE t.migration = $1 AND $2 -> 'tasks' ? t.task AND t.state = 'running'
-                    AND t.target::oid = (o.entry ->> 'target')::oid)
+    WHERE CASE o.entry ->> 'kind'
+            WHEN 'index' THEN EXISTS (SELECT FROM pg_class AS c WHERE c.oid = (o.entry ->> 'object')::oid)
+            ELSE EXISTS (SELECT FROM pg_constraint AS c WHERE c.oid = (o.entry ->> 'object')::oid)
         END
+        -- not for a task that failed before, or has nothing to carry over
+        AND EXISTS (SELECT FROM mongoferry.task AS t
+            JOIN mongoferry.chunk AS c ON c.migration = t.migration AND c.task = t.task AND c.state = 'pending'
+            WHERE t.migration = $1 AND $2 -> 'tasks' ? t.task AND t.state = 'running'
+                AND t.target::oid = (o.entry ->> 'target')::oid)
 $function$;
 COMMENT ON FUNCTION mongoferry.to_take_off(text, jsonb) IS
     'what a run has still to take off before chunks can be carried over; options as begin_run() completed them. Part of the toolkit';
@@ -306,24 +302,40 @@ COMMENT ON FUNCTION mongoferry.take_off_next(text, jsonb) IS
 
 -- ---- and back ----
 
+CREATE FUNCTION mongoferry.sharing_rows(relation regclass) RETURNS SETOF regclass
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT $1
+    UNION SELECT a.relid FROM pg_partition_ancestors($1) AS a (relid)
+    UNION SELECT p.relid FROM pg_partition_tree($1) AS p
+$function$;
+COMMENT ON FUNCTION mongoferry.sharing_rows(regclass) IS
+    'a table, its partitions, and the tables that it is a partition of: those of which share_rows() is true. Part of the toolkit';
+
 CREATE FUNCTION mongoferry.to_put_back(migration text, run bigint)
     RETURNS TABLE (kind text, relation regclass, name text, is_ready boolean)
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $function$
-    WITH complete AS MATERIALIZED (
-        SELECT d.kind, d.relation, d.name, d.referenced
-        FROM mongoferry.deferred AS d
+    WITH off AS MATERIALIZED (
+        SELECT d.kind, d.relation, d.name, d.referenced FROM mongoferry.deferred AS d
         WHERE d.migration = $1 AND d.failed_run IS DISTINCT FROM $2
-            AND NOT EXISTS (SELECT FROM mongoferry.task AS t
-                WHERE t.migration = $1 AND t.state <> 'done'
-                    AND (mongoferry.share_rows(t.target, d.relation)
-                        OR d.referenced IS NOT NULL AND mongoferry.share_rows(t.target, d.referenced)))
+    ), incomplete AS MATERIALIZED (
+        SELECT DISTINCT s.relation
+        FROM mongoferry.task AS t CROSS JOIN LATERAL mongoferry.sharing_rows(t.target) AS s (relation)
+        WHERE t.migration = $1 AND t.state <> 'done' AND EXISTS (SELECT FROM off)
+    ), complete AS MATERIALIZED (
+        SELECT o.* FROM off AS o
+        WHERE NOT EXISTS (SELECT FROM incomplete AS i WHERE i.relation IN (o.relation, o.referenced))
+    ), without_index AS MATERIALIZED (
+        SELECT DISTINCT s.relation
+        FROM (SELECT DISTINCT c.relation FROM complete AS c WHERE c.kind = 'index') AS c
+        CROSS JOIN LATERAL mongoferry.sharing_rows(c.relation) AS s (relation)
     )
     -- An index is made under a lock that other indexes of the table can share, but keys can't.
-    SELECT c.kind, c.relation, c.name, c.kind = 'index' OR NOT EXISTS (
-        SELECT FROM complete AS i WHERE i.kind = 'index'
-            AND (mongoferry.share_rows(i.relation, c.relation) OR mongoferry.share_rows(i.relation, c.referenced)))
+    SELECT c.kind, c.relation, c.name,
+        c.kind = 'index' OR NOT EXISTS (SELECT FROM without_index AS w WHERE w.relation IN (c.relation, c.referenced))
     FROM complete AS c
 $function$;
 COMMENT ON FUNCTION mongoferry.to_put_back(text, bigint) IS
@@ -428,7 +440,8 @@ CREATE FUNCTION mongoferry.deferred_problems(migration text, run bigint)
     SET search_path = pg_catalog, pg_temp
 AS $function$
     SELECT mongoferry.name_deferred(d.kind, d.relation, d.name), split_part(d.failure, E'\n', 1),
-        nullif(regexp_replace(substr(d.failure, strpos(d.failure || E'\n', E'\n') + 1), '^DETAIL:  ', ''), ''),
+        -- detail and hint, without their labels
+        nullif(regexp_replace(substr(d.failure, strpos(d.failure || E'\n', E'\n') + 1), '(^|\n)(DETAIL|HINT):  ', '\1', 'g'), ''),
         CASE
             WHEN d.failure_sqlstate = '23503' THEN format(
                 'The rows came in while the key was off. mongoferry.validate() counts them; delete or mend them, or bring '
@@ -506,6 +519,7 @@ DECLARE
     tried pg_catalog.text[] := '{}';
     label pg_catalog.text;
 BEGIN
+    PERFORM mongoferry.refuse_transaction_block('restore_deferred');
     LOOP
         label := mongoferry.restore_next(migration, tried);
         EXIT WHEN label IS NULL;

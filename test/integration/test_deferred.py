@@ -375,6 +375,19 @@ def test_a_partition_as_target(shop):
     assert everything(shop) == before
 
 
+def test_a_key_that_refers_to_partitions(shop):
+    shop.execute(PARTITIONED)
+    shop.execute("CREATE TABLE part_of_p (id int, p int, customer int, CONSTRAINT to_p FOREIGN KEY (p, customer) REFERENCES p)")
+    add_task(shop, "p", "orders_source", "p", INTO_P, chunk_size=5)
+    add_task(shop, "parts", "orders_source", "part_of_p", "SELECT _id AS id, _id AS p, customer FROM source", chunk_size=5)
+    before = everything(shop)
+    run = Run(shop, defer_indexes=True, defer_foreign_keys=True)
+    step_until_off(run)
+    assert ("foreign key", "to_p") in off(shop) and "to_p" not in keys(shop)
+    run.finish()
+    assert run.problem() is None and everything(shop) == before and off(shop) == set()
+
+
 def test_a_remote_target(shop, postgres, database):
     shop.execute(f"""CREATE EXTENSION postgres_fdw;
         CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{postgres.socket_dir}', port '{postgres.port}', dbname '{database}');
@@ -735,7 +748,7 @@ def test_restore_deferred_and_a_run(shop, connect, ordinary_role):
     """Not beside a run, not in a transaction block, and only for the owner."""
     step_until_off(Run(shop, defer_indexes=True))
     missing = off(shop)
-    with pytest.raises(errors.InvalidTransactionTermination):
+    with pytest.raises(errors.ActiveSqlTransaction):
         with shop.transaction():
             shop.execute("CALL mongoferry.restore_deferred('m')")
     assert off(shop) == missing
