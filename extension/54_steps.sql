@@ -62,31 +62,6 @@ $function$;
 COMMENT ON FUNCTION mongoferry.carry_over(text, text, regclass, text, bytea, bigint) IS
     'write_chunk() with the search_path that the task''s transform was written for. Part of the toolkit';
 
-CREATE FUNCTION mongoferry.split_task(task mongoferry.task) RETURNS void
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $function$
-DECLARE
-    documents bigint;
-    bytes bigint;
-BEGIN
-    WITH part AS (
-        SELECT * FROM mongoferry.split_source($1.source, $1.chunk_size)
-    ), kept AS (
-        INSERT INTO mongoferry.chunk (migration, task, chunk, bounds, bounds_shown, documents_estimated)
-            SELECT $1.migration, $1.task, p.chunk, p.bounds, p.bounds_shown, greatest(p.documents_estimated, 0)
-            FROM part AS p
-    )
-    SELECT coalesce(sum(greatest(p.documents_estimated, 0)), 0),
-        CASE WHEN bool_and(p.bytes_estimated >= 0) THEN sum(p.bytes_estimated) END
-    INTO documents, bytes
-    FROM part AS p;
-    UPDATE mongoferry.task AS t SET state = 'running', documents_total = documents, bytes_total = bytes
-    WHERE t.migration = $1.migration AND t.task = $1.task;
-END
-$function$;
-COMMENT ON FUNCTION mongoferry.split_task(mongoferry.task) IS 'splits the source of a new task into chunks. Part of the toolkit';
-
 CREATE FUNCTION mongoferry.allowed_errors(task mongoferry.task) RETURNS bigint
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -223,7 +198,7 @@ BEGIN
     FOR NO KEY UPDATE SKIP LOCKED;
     IF FOUND THEN
         PERFORM mongoferry.note_step(this.task, NULL);
-        PERFORM mongoferry.split_task(this);
+        PERFORM mongoferry.keep_chunks(this, format('mongoferry.split_source(%L, %s)', this.source::oid, this.chunk_size));
         RETURN 'again';
     END IF;
 
