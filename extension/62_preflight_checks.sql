@@ -76,6 +76,19 @@ $function$;
 COMMENT ON FUNCTION mongoferry.preflight_order(text) IS
     'the error of check_order() as a row, if there is one. Part of preflight()';
 
+CREATE FUNCTION mongoferry.preflight_deferred(migration text)
+    RETURNS TABLE (severity text, "check" text, message text, hint text)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT 'note', 'deferred', format('taken off by an earlier run: %s', off.amount),
+        'The next run puts them back when all tasks of their tables are done, CALL mongoferry.restore_deferred() at once.'
+    FROM (SELECT mongoferry.count_deferred($1) AS amount) AS off
+    WHERE off.amount IS NOT NULL
+$function$;
+COMMENT ON FUNCTION mongoferry.preflight_deferred(text) IS
+    'a row if indexes or foreign keys of the targets are taken off. Part of preflight()';
+
 CREATE FUNCTION mongoferry.preflight_statement(migration text, task text)
     RETURNS TABLE (severity text, "check" text, message text, hint text)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

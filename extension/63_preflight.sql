@@ -53,7 +53,9 @@ DECLARE
 BEGIN
     PERFORM mongoferry.require_owner($1);
     SELECT coalesce(jsonb_agg(to_jsonb(f)), '[]') INTO found_rows
-    FROM (SELECT o.* FROM mongoferry.preflight_order($1) AS o UNION ALL SELECT w.* FROM mongoferry.preflight_workers() AS w) AS f;
+    FROM (SELECT o.* FROM mongoferry.preflight_order($1) AS o
+          UNION ALL SELECT d.* FROM mongoferry.preflight_deferred($1) AS d
+          UNION ALL SELECT w.* FROM mongoferry.preflight_workers() AS w) AS f;
     IF NOT EXISTS (SELECT FROM mongoferry.task AS t WHERE t.migration = $1) THEN
         found_rows := found_rows || jsonb_build_object('severity', 'error', 'check', 'tasks',
             'message', format('migration "%s" has no tasks', $1), 'hint', 'Add them with mongoferry.add_task().');

@@ -712,10 +712,13 @@ def test_rights(connect, ordinary_role, superuser, shop, change, options, messag
 def test_restore_deferred(shop, connect):
     before = everything(shop)
     step_until_off(Run(shop, defer_indexes=True, defer_foreign_keys=True))
+    told = """SELECT severity, message FROM mongoferry.preflight('m') WHERE "check" = 'deferred'"""
+    assert shop.execute(told).fetchall() == [("note", "taken off by an earlier run: 3 indexes and 1 foreign key")]
     notices = []
     shop.add_notice_handler(lambda notice: notices.append(notice.message_primary))
     shop.execute("CALL mongoferry.restore_deferred('m')")
     assert everything(shop) == before and off(shop) == set()
+    assert shop.execute(told).fetchall() == []
     assert sorted(notices) == ['foreign key "order_customer" of public."Order" is back', 'index "Order total" of public."Order" is back',
                                'index "customer_name" of public.customer is back', 'index "order_customer" of public."Order" is back']
     shop.execute("CALL mongoferry.restore_deferred('m')")  # nothing is
