@@ -118,8 +118,10 @@ char *bind_transform(const char *transform, const char *source_query) {
     const WithClause *with = reinterpret_cast<SelectStmt *>(statement->stmt)->withClause;
 
     /* Where the statement stands; what follows its semicolon (nothing but comments) stays out. */
-    const int start = Max(statement->stmt_location, 0);
-    const int size = statement->stmt_len > 0 ? statement->stmt_len : static_cast<int>(strlen(transform + start));
+    const int location = Max(statement->stmt_location, 0);
+    const int end = statement->stmt_len > 0 ? location + statement->stmt_len : static_cast<int>(strlen(transform));
+    /* Before PostgreSQL 18 the location is that of the white space before the statement. */
+    const int start = location + static_cast<int>(strspn(transform + location, " \t\n\r\f\v"));
     int insert_at = start;
     if (with) {
         ListCell *cell;
@@ -140,7 +142,7 @@ char *bind_transform(const char *transform, const char *source_query) {
     appendBinaryStringInfo(&bound, transform + start, insert_at - start);
     appendStringInfo(&bound, "%s%s AS NOT MATERIALIZED (%s)%s", with ? "" : "WITH ", source_name, source_query,
                      with ? ", " : " ");
-    appendBinaryStringInfo(&bound, transform + insert_at, start + size - insert_at);
+    appendBinaryStringInfo(&bound, transform + insert_at, end - insert_at);
     /* What is appended to the statement must not become part of a comment at its end. */
     appendStringInfoChar(&bound, '\n');
     return bound.data;
