@@ -212,8 +212,10 @@ def test_only_the_owner_may_run_it(shop, connect, ordinary_role, superuser):
         with pytest.raises(errors.InsufficientPrivilege, match='must be owner of migration "m"'):
             call()
     shop.execute(f"REVOKE {superuser} FROM {ordinary_role}")
+    # Of a new session: who was a member of the role that owns the extension's tables has plans without their policies, and
+    # PostgreSQL 15.18 goes on with them (15.20 does not).
     with pytest.raises(errors.UndefinedObject, match='migration "m" does not exist'):
-        run.step(member)
+        run.step(connect(ordinary_role))
 
 
 # --- refused documents ----------------------------------------------------------------------------------------------------
