@@ -391,7 +391,7 @@ def test_a_key_that_refers_to_partitions(shop):
 def test_a_remote_target(shop, postgres, database):
     shop.execute(f"""CREATE EXTENSION postgres_fdw;
         CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{postgres.socket_dir}', port '{postgres.port}', dbname '{database}');
-        CREATE USER MAPPING FOR CURRENT_USER SERVER other;
+        CREATE USER MAPPING FOR CURRENT_USER SERVER other OPTIONS (user '{postgres.superuser}');
         CREATE FOREIGN TABLE remote (id int, name text) SERVER other OPTIONS (table_name 'customer');
         CREATE TABLE mixed (id int, name text) PARTITION BY RANGE (id);
         CREATE TABLE mixed1 PARTITION OF mixed FOR VALUES FROM (0) TO (5);

@@ -321,7 +321,7 @@ def test_target_on_another_server(shop, mongo, database):
     host, port = shop.info.host, shop.info.port
     shop.execute("CREATE EXTENSION postgres_fdw; CREATE SCHEMA there; CREATE TABLE there.target (id int PRIMARY KEY, n int)")
     shop.execute(f"CREATE SERVER there FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{host}', port '{port}', dbname '{database}')")
-    shop.execute("CREATE USER MAPPING FOR CURRENT_USER SERVER there")
+    shop.execute(f"CREATE USER MAPPING FOR CURRENT_USER SERVER there OPTIONS (user '{shop.info.user}')")
     shop.execute("CREATE FOREIGN TABLE target (id int, n int) SERVER there OPTIONS (schema_name 'there')")
     add_task(shop, "t", "target", "SELECT _id AS id, n FROM source")
     add_task(shop, "u", "target", "SELECT _id AS id, n FROM source", on_conflict="nothing")

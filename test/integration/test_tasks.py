@@ -246,7 +246,7 @@ def elsewhere(schema, postgres, database):
     schema.execute(f"""
         CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw
             OPTIONS (host '{postgres.socket_dir}', port '{postgres.port}', dbname '{database}');
-        CREATE USER MAPPING FOR CURRENT_USER SERVER elsewhere""")
+        CREATE USER MAPPING FOR CURRENT_USER SERVER elsewhere OPTIONS (user '{postgres.superuser}')""")
     return schema
 
 
