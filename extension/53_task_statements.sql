@@ -276,8 +276,6 @@ DECLARE
     filled name[];
     key name[];
     missing name[];
-    target_list text;
-    key_list text;
     assignments text;
     given_key text;
     conditions text;

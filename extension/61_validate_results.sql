@@ -9,11 +9,8 @@ DECLARE
     this mongoferry.task;
     sums record;
     copied record;
-    inserts_rows boolean;
-    base bigint;
 BEGIN
     CREATE TEMP TABLE mongoferry_results (number serial, task text, "check" text, ok boolean, source_value text, target_value text, detail text);
-    -- recheck() adds to what the last validate() found
     FOR this IN SELECT t.* FROM mongoferry.task AS t WHERE t.migration = $2 ORDER BY t.position LOOP
         SELECT count(*) AS chunks, count(*) FILTER (WHERE c.state = 'done') AS done, sum(c.documents) AS documents,
                sum(c.rows_written) AS rows_written, sum(c.refused) AS refused

@@ -59,6 +59,15 @@ $function$;
 COMMENT ON FUNCTION mongoferry.preflight_rights(text, text) IS
     'rights that the current role lacks on the source, its server and the target of a task. Part of preflight()';
 
+CREATE FUNCTION mongoferry.preflight_advice(detail text, hint text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT nullif(concat_ws(E'\n', nullif($1, ''), nullif($2, '')), '')
+$function$;
+COMMENT ON FUNCTION mongoferry.preflight_advice(text, text) IS
+    'detail and hint of a caught error as one hint, a line each; NULL if it has neither. Part of preflight()';
+
 CREATE FUNCTION mongoferry.preflight_order(migration text)
     RETURNS TABLE (severity text, "check" text, message text, hint text)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -70,7 +79,7 @@ BEGIN
     PERFORM mongoferry.check_order($1);
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS error_message := MESSAGE_TEXT, error_detail := PG_EXCEPTION_DETAIL, error_hint := PG_EXCEPTION_HINT;
-    RETURN QUERY SELECT 'error', 'order', error_message, nullif(concat_ws(E'\n', nullif(error_detail, ''), nullif(error_hint, '')), '');
+    RETURN QUERY SELECT 'error', 'order', error_message, mongoferry.preflight_advice(error_detail, error_hint);
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.preflight_order(text) IS
@@ -100,7 +109,7 @@ BEGIN
     PERFORM mongoferry.check_task($1, $2);
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS error_message := MESSAGE_TEXT, error_detail := PG_EXCEPTION_DETAIL, error_hint := PG_EXCEPTION_HINT;
-    RETURN QUERY SELECT 'error', 'transform', error_message, nullif(concat_ws(E'\n', nullif(error_detail, ''), nullif(error_hint, '')), '');
+    RETURN QUERY SELECT 'error', 'transform', error_message, mongoferry.preflight_advice(error_detail, error_hint);
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.preflight_statement(text, text) IS

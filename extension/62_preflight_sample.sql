@@ -75,7 +75,7 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS error_message := MESSAGE_TEXT, error_detail := PG_EXCEPTION_DETAIL, error_hint := PG_EXCEPTION_HINT;
     RETURN jsonb_build_object('error', error_message,
-        'hint', nullif(concat_ws(E'\n', nullif(error_detail, ''), nullif(error_hint, '')), ''));
+        'hint', mongoferry.preflight_advice(error_detail, error_hint));
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.preflight_documents(regclass) IS
@@ -342,7 +342,7 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS error_message := MESSAGE_TEXT, error_detail := PG_EXCEPTION_DETAIL, error_hint := PG_EXCEPTION_HINT;
     RETURN QUERY SELECT 'error', 'sample', format('the sample cannot be written: %s', error_message),
-        nullif(concat_ws(E'\n', nullif(error_detail, ''), nullif(error_hint, '')), ''), NULL::numeric;
+        mongoferry.preflight_advice(error_detail, error_hint), NULL::numeric;
 END
 $function$;
 COMMENT ON FUNCTION mongoferry.preflight_sample(text, text, jsonb) IS

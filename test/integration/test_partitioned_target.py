@@ -8,6 +8,7 @@ import bson
 import pytest
 from psycopg import errors
 
+from harness import migrations
 from harness.calls import Call, wait_until
 
 COUNT = 1000
@@ -54,11 +55,7 @@ def documents_table(connection, write_dump, documents=DOCUMENTS):
 
 
 def add_task(connection, task="orders", source="orders_source", target="orders", transform=TRANSFORM, **settings):
-    settings = {"chunk_size": 100, **settings}
-    names = ", ".join(f"{name} => %({name})s" for name in settings)
-    connection.execute(
-        f"SELECT mongoferry.add_task('shop', %(task)s, %(source)s, %(target)s, %(transform)s, {names})",
-        {"task": task, "source": source, "target": target, "transform": transform, **settings})
+    migrations.add_task(connection, task, source, target, transform, "shop", **{"chunk_size": 100, **settings})
 
 
 def migrate(connection, workers=2):

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from harness import migrations
 from harness.calls import Call, wait_until
 
 COUNT = 600
@@ -42,16 +43,13 @@ def add_source(connection, dump):
 
 def add_task(connection, task="orders", target="orders", transform=TRANSFORM, **settings):
     """Add a task, and give the warnings of it."""
-    settings = {"chunk_size": 50, **settings}
-    names = ", ".join(f"{name} => %({name})s" for name in settings)
     heard = []
 
     def note(diagnostic):
         heard.append((diagnostic.severity, diagnostic.message_primary, diagnostic.message_detail, diagnostic.message_hint))
 
     connection.add_notice_handler(note)
-    connection.execute(f"SELECT mongoferry.add_task('shop', %(task)s, 'orders_source', %(target)s, %(transform)s, {names})",
-                       {"task": task, "target": target, "transform": transform, **settings})
+    migrations.add_task(connection, task, "orders_source", target, transform, "shop", **{"chunk_size": 50, **settings})
     connection.remove_notice_handler(note)
     return heard
 

@@ -10,6 +10,8 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from harness import migrations
+
 ALL = bson.encode({"kind": "all"})
 
 
@@ -23,9 +25,7 @@ def schema(connection):
 
 
 def add_task(connection, task, target, transform=None, source="source_table", migration="m", **settings):
-    arguments = {"migration": migration, "task": task, "source": source, "target": target, "transform": transform, **settings}
-    named = ", ".join(f"{name} => %({name})s{'::regclass' if name in ('source', 'target') else ''}" for name in arguments)
-    connection.execute(f"SELECT mongoferry.add_task({named})", arguments)
+    migrations.add_task(connection, task, source, target, transform, migration, **settings)
 
 
 def statement(connection, task, migration="m"):

@@ -3,6 +3,8 @@
 import psycopg
 import pytest
 
+from . import migrations
+
 COLUMNS = "_id int, n int, ref int, name text, items jsonb"
 
 
@@ -15,9 +17,7 @@ def shop(connection, mongo, live_server):
 
 
 def add_task(connection, task, target, transform, source="source_table", **settings):
-    arguments = {"migration": "m", "task": task, "source": source, "target": target, "transform": transform, **settings}
-    named = ", ".join(f"{name} => %({name})s{'::regclass' if name in ('source', 'target') else ''}" for name in arguments)
-    connection.execute(f"SELECT mongoferry.add_task({named})", arguments)
+    migrations.add_task(connection, task, source, target, transform, **settings)
 
 
 def preflight(connection, name="m"):
