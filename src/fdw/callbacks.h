@@ -11,7 +11,9 @@
 #include "bson/field_plan.h"
 #include "fdw/source_options.h"
 #include "pg/guard.h"
+#include "query/command.h"
 #include "query/relation_fields.h"
+#include "query/remote_query.h"
 #include "source/source.h"
 
 extern "C" {
@@ -30,6 +32,10 @@ void get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid table);
 ForeignScan *get_foreign_plan(PlannerInfo *root, RelOptInfo *relation, Oid table, ForeignPath *best_path,
                               List *target_list, List *conditions, Plan *outer_plan);
 
+/* upper.cpp */
+void get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, RelOptInfo *output,
+                             void *extra);
+
 /* scan.cpp */
 void begin_foreign_scan(ForeignScanState *node, int flags);
 TupleTableSlot *iterate_foreign_scan(ForeignScanState *node);
@@ -43,18 +49,21 @@ void explain_foreign_scan(ForeignScanState *node, ExplainState *explain);
 List *import_foreign_schema(ImportForeignSchemaStmt *statement, Oid server);
 
 /*
- * ForeignScan.fdw_exprs has one member if the scan is restricted to a chunk by in_chunk(): the bounds (bytea),
- * evaluated whenever the scan starts.
+ * ForeignScan.fdw_exprs: the query's placeholders (query/remote_query.h), evaluated whenever the scan starts, and
+ * behind them the bounds (bytea) of in_chunk() if the scan is restricted to a chunk.
  *
  * ForeignScan.fdw_private, by position. The plan may be copied, cached and sent to workers, so these are plain nodes.
  */
 enum PrivateSlot {
-    private_filter = 0,    /* Const of type bytea: the filter as BSON; NULL for none */
-    private_attributes = 1 /* List of integer: the attribute numbers that the query reads, ascending */
+    private_query = 0,  /* List: the remote query, as query::to_list() makes it */
+    private_tables = 1, /* List of Oid: its foreign tables, by their position */
+    private_chunk = 2   /* List of integer, one: whether fdw_exprs ends with the bounds of a chunk */
 };
 
 /* What a foreign table's catalog entries say, for planning and for the scan. Palloc'd. */
 struct TableDescription {
+    Oid id;
+    const char *name;
     query::RelationFields fields;
     SourceOptions source;
     int32 fetch_size; /* 0: as many documents as the server likes */
@@ -74,17 +83,47 @@ inline bson::View palloc_copy(const bson::Document &document) {
     });
 }
 
-/* RelOptInfo.fdw_private of a base relation. */
-struct PlanState {
-    TableDescription *table;
-    bson::View filter; /* size 0: none */
-    Bitmapset *attributes;
-    Expr *chunk_bounds; /* the second argument of in_chunk(); NULL: the whole collection */
+/*
+ * RelOptInfo.fdw_private of a relation that the wrapper reads: a base relation, a join, or an upper relation. What is
+ * sent for it, with Vars numbered as in the query.
+ */
+struct RelationInfo {
+    TableDescription *table;   /* of a base relation; else NULL */
+    List *tables;              /* of TableDescription *, in the order of their range table indexes */
+    Relids relations;          /* their range table indexes */
+    query::RemoteQuery remote; /* its conditions are those that are sent */
+    bool has_local_conditions; /* some condition is not sent at all */
+    /* Every condition is sent exactly, and nothing else stands in the way of doing more on the server than scanning
+     * (translation.h: exact). */
+    bool exact;
+    List *reasons;         /* of query::Reason *: what is not sent, and why; expressions in plan form */
+    Bitmapset *attributes; /* of a base relation: those that the query reads */
+    Expr *chunk_bounds;    /* the second argument of in_chunk(); NULL: the whole collection */
 };
+
+/* ForeignPath.fdw_private of a path that does more than scan a table's rows: one member, a pointer to this. The path
+ * has an outer path, the local plan, which gives rows of the query's output too. */
+struct RemotePath {
+    query::RemoteQuery query; /* with output; Vars numbered as in the planner's query */
+    List *tables;             /* of TableDescription * */
+    Relids relations;
+};
+
+/* The tables of a query for its translation: descriptions in their order. Palloc'd. */
+query::TranslatedTable *translated_tables(const List *tables);
+
+/* A trial translation of a planner's query (plan.cpp). */
+query::Command try_command(const query::RemoteQuery &remote, const List *tables, Relids relations);
 
 /* ForeignScanState.fdw_state. */
 struct ScanState {
-    TableDescription *table;
+    TableDescription *table;        /* the first one, whose source is read */
+    query::TranslatedTable *tables; /* all of them */
+    int table_count;
+    query::RemoteQuery query;      /* in plan form */
+    List *placeholders;            /* of ExprState * */
+    MemoryContext command_context; /* holds the command, made anew whenever the scan starts */
+    query::Command command;
     source::Request *request;       /* owned by the query's memory context */
     ExprState *chunk_bounds;        /* NULL: the whole collection */
     MemoryContext chunk_context;    /* holds the bounds while the source is open */
@@ -93,6 +132,8 @@ struct ScanState {
     source::Source *source;         /* likewise; NULL under EXPLAIN without ANALYZE */
     bool is_open;
     bool at_end;
+    bool runs_local_plan;  /* since the scan started: the outer plan gives the rows */
+    int64 local_plan_runs; /* for EXPLAIN */
     source::Batch batch;
     bson::FieldPlan *plan;
     bool in_document; /* begin_document() was called and next_row() has not yet said false */

@@ -95,16 +95,19 @@ void explain_foreign_scan(ForeignScanState *node, ExplainState *explain) {
     ExplainPropertyText("Collection", source.collection, explain);
     if (state->table->fields.unwind)
         ExplainPropertyText("Unwind", state->table->fields.unwind, explain);
-    const List *expressions = reinterpret_cast<ForeignScan *>(node->ss.ps.plan)->fdw_exprs;
-    if (expressions != NIL)
-        explain_chunk(static_cast<const Expr *>(linitial(expressions)), state->request, explain);
-    if (!source.dump && !state->raw_documents && state->request->range.kind != source::Range::Kind::raw)
+    if (state->chunk_bounds)
+        explain_chunk(state->chunk_bounds->expr, state->request, explain);
+    if (!state->command.sendable && state->command_context && !state->source)
+        ExplainPropertyText("Command", "known when the scan starts", explain);
+    else if (!source.dump && !state->raw_documents && state->request->range.kind != source::Range::Kind::raw)
         ExplainPropertyText("Command", command_text(*state->request), explain);
     if (explain->analyze && state->source) {
         const source::Statistics &statistics = state->source->statistics();
         ExplainPropertyInteger("Documents Received", nullptr, statistics.documents, explain);
         ExplainPropertyInteger("Bytes Received", nullptr, statistics.bytes, explain);
         ExplainPropertyInteger("Batches Received", nullptr, statistics.batches, explain);
+        if (state->local_plan_runs > 0)
+            ExplainPropertyInteger("Local Plan Runs", nullptr, state->local_plan_runs, explain);
     }
 }
 

@@ -7,8 +7,8 @@
 #include "fdw/callbacks.h"
 
 #include "fdw/chunk_condition.h"
-#include "pg/bytea.h"
 #include "pg/guard.h"
+#include "query/command.h"
 #include "query/filter.h"
 
 extern "C" {
@@ -72,33 +72,59 @@ double estimate_documents(const RelOptInfo *relation, const TableDescription *ta
     return default_documents;
 }
 
+/* Which of the relation's conditions are sent, and what can be done above them. */
+void choose_conditions(RelOptInfo *relation, RelationInfo *state) {
+    const bool sends = state->table->pushdown && !state->table->source.dump;
+    state->exact = sends && !state->chunk_bounds;
+    query::Translation translation{};
+    translation.tables = translated_tables(state->tables);
+    translation.table_count = 1;
+    ListCell *cell;
+    foreach (cell, relation->baserestrictinfo) {
+        Node *condition = reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause);
+        List *placeholders = NIL;
+        bool exact = false;
+        if (sends && query::translate_condition(
+                         &translation, query::plan_form_of(condition, state->relations, &placeholders), &exact))
+            state->remote.conditions = lappend(state->remote.conditions, condition);
+        else
+            state->has_local_conditions = true;
+        state->exact = state->exact && exact;
+    }
+    state->reasons = translation.reasons;
+}
+
 } // namespace
 
+query::TranslatedTable *translated_tables(const List *tables) {
+    auto *translated =
+        static_cast<query::TranslatedTable *>(palloc0(sizeof(query::TranslatedTable) * Max(list_length(tables), 1)));
+    ListCell *cell;
+    foreach (cell, tables)
+        translated[foreach_current_index(cell)].fields = &static_cast<TableDescription *>(lfirst(cell))->fields;
+    return translated;
+}
+
+query::Command try_command(const query::RemoteQuery &remote, const List *tables, Relids relations) {
+    List *placeholders = NIL;
+    return query::make_command(query::make_plan_form(remote, relations, &placeholders), translated_tables(tables),
+                               list_length(tables), false);
+}
+
 void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid table_id) {
-    PlanState *state = static_cast<PlanState *>(palloc0(sizeof(PlanState)));
+    RelationInfo *state = static_cast<RelationInfo *>(palloc0(sizeof(RelationInfo)));
     relation->fdw_private = state;
+    state->relations = bms_copy(relation->relids);
     RangeTblEntry *entry = planner_rt_fetch(relation->relid, root);
     Relation table = table_open(table_id, NoLock);
     state->table = describe_table(table, relation->relid, planned_user(root, relation, entry));
     table_close(table, NoLock);
 
+    state->tables = list_make1(state->table);
     state->attributes = attributes_read(relation, state->table);
     state->chunk_bounds = take_chunk_condition(relation, table_id);
 
-    if (state->table->pushdown && !state->table->source.dump) {
-        query::FilterNode **nodes = static_cast<query::FilterNode **>(
-            palloc(sizeof(query::FilterNode *) * Max(list_length(relation->baserestrictinfo), 1)));
-        int count = 0;
-        ListCell *cell;
-        foreach (cell, relation->baserestrictinfo) {
-            query::FilterNode *node = query::translate_condition(
-                state->table->fields, reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause));
-            if (node)
-                nodes[count++] = node;
-        }
-        if (count > 0)
-            state->filter = pg_entry([&] { return palloc_copy(query::render_filter(nodes, count)); });
-    }
+    choose_conditions(relation, state);
 
     double documents = state->chunk_bounds ? estimate_chunk_documents(state->chunk_bounds)
                                            : estimate_documents(relation, state->table);
@@ -110,33 +136,59 @@ void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid table_id)
 }
 
 void get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid) {
-    PlanState *state = static_cast<PlanState *>(relation->fdw_private);
+    RelationInfo *state = static_cast<RelationInfo *>(relation->fdw_private);
     Cost startup =
         (state->table->source.dump ? file_startup_cost : live_startup_cost) + relation->baserestrictcost.startup;
     /* With a filter on the server only about the rows of the result travel. */
-    double travelling = state->filter.size > 0 ? relation->rows : relation->tuples;
+    double travelling = state->remote.conditions != NIL ? relation->rows : relation->tuples;
     Cost total = startup + travelling * (document_cost + cpu_tuple_cost + relation->baserestrictcost.per_tuple);
     add_path(relation,
              reinterpret_cast<Path *>(make_foreign_scan_path(root, relation, relation->rows, startup, total)));
 }
 
-ForeignScan *get_foreign_plan(PlannerInfo *, RelOptInfo *relation, Oid, ForeignPath *, List *target_list,
+static List *table_ids(const List *tables) {
+    List *ids = NIL;
+    ListCell *cell;
+    foreach (cell, tables)
+        ids = lappend_oid(ids, static_cast<const TableDescription *>(lfirst(cell))->id);
+    return ids;
+}
+
+/* The plan of a path that does more than scan a table's rows. */
+static ForeignScan *make_remote_plan(const RemotePath *path, List *target_list, Plan *local_plan) {
+    List *scan_target_list = NIL;
+    ListCell *cell;
+    foreach (cell, path->query.output)
+        scan_target_list =
+            lappend(scan_target_list,
+                    makeTargetEntry(static_cast<Expr *>(lfirst(cell)),
+                                    static_cast<AttrNumber>(foreach_current_index(cell) + 1), nullptr, false));
+    Assert(!local_plan || list_length(local_plan->targetlist) >= list_length(scan_target_list));
+    List *placeholders = NIL;
+    const query::RemoteQuery plan_form = query::make_plan_form(path->query, path->relations, &placeholders);
+    List *fdw_private = list_make3(query::to_list(plan_form), table_ids(path->tables), list_make1_int(false));
+    return make_foreignscan(target_list, NIL, 0, placeholders, fdw_private, scan_target_list, NIL, local_plan);
+}
+
+ForeignScan *get_foreign_plan(PlannerInfo *, RelOptInfo *relation, Oid, ForeignPath *best_path, List *target_list,
                               List *conditions, Plan *outer_plan) {
-    PlanState *state = static_cast<PlanState *>(relation->fdw_private);
+    if (best_path->fdw_private != NIL)
+        return make_remote_plan(static_cast<const RemotePath *>(linitial(best_path->fdw_private)), target_list,
+                                outer_plan);
 
-    Datum filter = 0;
-    if (state->filter.size > 0)
-        filter = PointerGetDatum(make_bytea(state->filter.data, state->filter.size));
-    List *attributes = NIL;
+    RelationInfo *state = static_cast<RelationInfo *>(relation->fdw_private);
+    query::RemoteQuery remote = state->remote;
     for (int number = -1; (number = bms_next_member(state->attributes, number)) >= 0;)
-        attributes = lappend_int(attributes, number);
-
+        remote.attributes = lappend_int(remote.attributes, number);
+    List *expressions = NIL;
+    remote = query::make_plan_form(remote, state->relations, &expressions);
+    if (state->chunk_bounds)
+        expressions = lappend(expressions, state->chunk_bounds);
     List *fdw_private =
-        list_make2(makeConst(BYTEAOID, -1, InvalidOid, -1, filter, state->filter.size == 0, false), attributes);
+        list_make3(query::to_list(remote), table_ids(state->tables), list_make1_int(state->chunk_bounds != nullptr));
     /* Every condition is checked again here: what was sent is a wider filter (query/filter.h). */
-    return make_foreignscan(target_list, extract_actual_clauses(conditions, false), relation->relid,
-                            state->chunk_bounds ? list_make1(state->chunk_bounds) : NIL, fdw_private, NIL, NIL,
-                            outer_plan);
+    return make_foreignscan(target_list, extract_actual_clauses(conditions, false), relation->relid, expressions,
+                            fdw_private, NIL, NIL, outer_plan);
 }
 
 } // namespace mongoferry::fdw

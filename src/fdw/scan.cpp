@@ -14,6 +14,10 @@
 extern "C" {
 #include "access/table.h"
 #include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 }
 
@@ -26,7 +30,8 @@ const char *collection_name(const SourceOptions &options) {
     return options.database ? psprintf("%s.%s", options.database, options.collection) : options.collection;
 }
 
-bson::FieldPlan *make_scan_plan(Relation relation, const TableDescription *table, const List *attributes) {
+/* For a scan of a table's rows. */
+bson::FieldPlan *make_row_plan(const TableDescription *table, const List *attributes) {
     int count = list_length(attributes);
     bson::FieldSpec *specs = static_cast<bson::FieldSpec *>(palloc0(sizeof(bson::FieldSpec) * Max(count, 1)));
     int i = 0;
@@ -36,29 +41,117 @@ bson::FieldPlan *make_scan_plan(Relation relation, const TableDescription *table
         const query::Field &field = table->fields.fields[slot];
         specs[i++] = {slot, field.column_name, field.path, field.type, field.typmod, field.options};
     }
-    return bson::make_field_plan(
-        specs, count, table->fields.count, table->fields.unwind, table->fields.unwind_outer,
-        {RelationGetRelationName(relation), collection_name(table->source), table->source.dump});
+    return bson::make_field_plan(specs, count, table->fields.count, table->fields.unwind, table->fields.unwind_outer,
+                                 {table->name, collection_name(table->source), table->source.dump});
 }
 
-source::Request make_request(const TableDescription *table, const Const *filter, const List *attributes) {
+/* For the rows that a command puts together. */
+bson::FieldPlan *make_output_plan(const TableDescription *table, const query::Command *command) {
+    const int count = command->output_count;
+    bson::FieldSpec *specs = static_cast<bson::FieldSpec *>(palloc0(sizeof(bson::FieldSpec) * Max(count, 1)));
+    for (int i = 0; i < count; ++i) {
+        const query::OutputField &output = command->outputs[i];
+        specs[i] = {i, output.column_name, output.path, output.type, output.typmod, output.options};
+    }
+    return bson::make_field_plan(specs, count, count, nullptr, false,
+                                 {table->name, collection_name(table->source), table->source.dump});
+}
+
+source::Request make_request(const TableDescription *table) {
     source::Request request;
     request.database = table->source.database ? table->source.database : "";
     request.collection = table->source.collection;
     request.batch_size = table->fetch_size;
-    if (filter && !filter->constisnull) {
-        bytea *bytes = DatumGetByteaPP(filter->constvalue);
-        const uint8_t *data = reinterpret_cast<const uint8_t *>(VARDATA_ANY(bytes));
-        request.filter.assign(data, data + VARSIZE_ANY_EXHDR(bytes));
-    }
-    std::vector<std::string_view> paths;
-    ListCell *cell;
-    foreach (cell, attributes)
-        paths.push_back(table->fields.fields[lfirst_int(cell) - 1].path);
-    if (table->fields.unwind)
-        paths.push_back(table->fields.unwind);
-    request.projection = query::make_projection(paths);
     return request;
+}
+
+/* Opened anew: a table of an aggregate or a join is not among the scan's relations. The query holds a lock on it
+ * already, in a parallel worker its leader does. */
+TableDescription *describe_table_by_id(Oid id, Index position, Oid user) {
+    Relation relation = table_open(id, AccessShareLock);
+    TableDescription *table = describe_table(relation, position, user);
+    table_close(relation, NoLock);
+    return table;
+}
+
+void describe_tables(ScanState *state, const List *ids, Oid user) {
+    List *tables = NIL;
+    ListCell *cell;
+    foreach (cell, ids)
+        tables = lappend(
+            tables, describe_table_by_id(lfirst_oid(cell), static_cast<Index>(foreach_current_index(cell) + 1), user));
+    state->table = static_cast<TableDescription *>(linitial(tables));
+    state->tables = translated_tables(tables);
+    state->table_count = list_length(tables);
+}
+
+/* --- the command ---------------------------------------------------------------------------------------------- */
+
+bool depends_on_execution(Node *node, void *context) {
+    if (!node)
+        return false;
+    if (IsA(node, Param) && reinterpret_cast<const Param *>(node)->paramkind == PARAM_EXEC)
+        return true;
+    return walk_expression(node, depends_on_execution, context);
+}
+
+/* Constants for the placeholders. */
+List *evaluate_placeholders(ForeignScanState *node, const ScanState *state) {
+    List *values = NIL;
+    ListCell *cell;
+    foreach (cell, state->placeholders) {
+        ExprState *expression = static_cast<ExprState *>(lfirst(cell));
+        bool is_null;
+        Datum value = ExecEvalExprSwitchContext(expression, node->ss.ps.ps_ExprContext, &is_null);
+        Node *tree = reinterpret_cast<Node *>(expression->expr);
+        int16 length;
+        bool by_value;
+        get_typlenbyval(exprType(tree), &length, &by_value);
+        if (is_null)
+            value = 0;
+        else if (length == -1) /* rules look into it */
+            value = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+        else
+            value = datumCopy(value, by_value, length);
+        values = lappend(
+            values, makeConst(exprType(tree), exprTypmod(tree), exprCollation(tree), length, value, is_null, by_value));
+    }
+    return values;
+}
+
+/* Makes the command for the placeholders' values now (known), or as far as it is clear without. */
+void make_scan_command(ForeignScanState *node, ScanState *state, bool known) {
+    state->command = {};
+    MemoryContextReset(state->command_context);
+    MemoryContext caller_context = MemoryContextSwitchTo(state->command_context);
+    query::RemoteQuery query = state->query;
+    if (known && state->placeholders != NIL)
+        query = query::with_values(query, evaluate_placeholders(node, state));
+    state->command = query::make_command(query, state->tables, state->table_count, known || state->placeholders == NIL);
+    MemoryContextSwitchTo(caller_context);
+    if (state->command.sendable)
+        pg_entry([&] { query::write_command(state->command, query, state->tables, state->request); });
+}
+
+/* Whether there are documents that call for the local plan. */
+bool probe_finds_documents(const ScanState *state) {
+    const query::Command &command = state->command;
+    if (command.probe_count == 0)
+        return false;
+    return pg_entry([&] {
+        source::Request request;
+        request.database = state->request->database;
+        request.collection = state->request->collection;
+        request.filter = query::probe_filter(command);
+        request.projection = query::make_projection({"_id"});
+        request.limit = 1;
+        const std::unique_ptr<source::Source> probe = make_source(state->table->source);
+        probe->open(request);
+        source::Batch batch;
+        const bool found = probe->next_batch(&batch);
+        probe->close();
+        return found;
+    });
 }
 
 /* Evaluates the bounds of the chunk and puts them into the request. False if they are NULL, so that there is nothing to
@@ -79,12 +172,51 @@ bool set_chunk(ForeignScanState *node, ScanState *state) {
     return true;
 }
 
+void run_local_plan(ScanState *state) {
+    state->runs_local_plan = true;
+    ++state->local_plan_runs;
+    state->at_end = true;
+    state->batch = {};
+}
+
+/* The server has found a document for which its answer might not be SQL's. */
+bool is_odd(const ScanState *state, bson::View document) {
+    const std::string_view name = state->command.odd_field;
+    bson::Iterator iterator(document);
+    while (iterator.next())
+        if (iterator.key() == name)
+            return iterator.type() == bson::Type::boolean && iterator.value().bytes[0] != 0;
+    return false;
+}
+
+/* The next row of the local plan, whose columns are those of the scan, perhaps with more behind them. */
+TupleTableSlot *next_local_row(ForeignScanState *node) {
+    TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+    TupleTableSlot *row = ExecProcNode(outerPlanState(node));
+    if (TupIsNull(row))
+        return slot;
+    const int count = slot->tts_tupleDescriptor->natts;
+    slot_getsomeattrs(row, count);
+    memcpy(slot->tts_values, row->tts_values, sizeof(Datum) * count);
+    memcpy(slot->tts_isnull, row->tts_isnull, sizeof(bool) * count);
+    return ExecStoreVirtualTuple(slot);
+}
+
 /* Opens the source (again). Kept apart so that the row loop has nothing of the exception world in it. */
 void open_source(ForeignScanState *node, ScanState *state) {
     state->batch = {};
     state->in_document = false;
     if (state->chunk_bounds && !set_chunk(node, state)) {
         state->at_end = true;
+        return;
+    }
+    make_scan_command(node, state, true);
+    if (state->command.empty) {
+        state->at_end = true;
+        return;
+    }
+    if (!state->command.sendable || probe_finds_documents(state)) {
+        run_local_plan(state);
         return;
     }
     state->before_open = state->source->statistics();
@@ -112,25 +244,38 @@ bool next_batch(ScanState *state) {
 
 void begin_foreign_scan(ForeignScanState *node, int flags) {
     ForeignScan *scan = reinterpret_cast<ForeignScan *>(node->ss.ps.plan);
-    Relation relation = node->ss.ss_currentRelation;
-    const Const *filter = static_cast<const Const *>(list_nth(scan->fdw_private, private_filter));
-    const List *attributes = static_cast<const List *>(list_nth(scan->fdw_private, private_attributes));
+    const List *table_ids = static_cast<const List *>(list_nth(scan->fdw_private, private_tables));
+    const bool has_chunk = linitial_int(static_cast<const List *>(list_nth(scan->fdw_private, private_chunk))) != 0;
 
     ScanState *state = static_cast<ScanState *>(palloc0(sizeof(ScanState)));
     node->fdw_state = state;
-    state->table = describe_table(relation, scan->scan.scanrelid, scanning_user(node));
+    describe_tables(state, table_ids, scanning_user(node));
+    state->query = query::from_list(static_cast<const List *>(list_nth(scan->fdw_private, private_query)));
     MemoryContext query_context = CurrentMemoryContext;
-    state->request = pg_entry(
-        [&] { return new_in_context<source::Request>(query_context, make_request(state->table, filter, attributes)); });
-    if (flags & EXEC_FLAG_EXPLAIN_ONLY)
-        return;
-
-    state->plan = make_scan_plan(relation, state->table, attributes);
-    state->row_context = AllocSetContextCreate(query_context, "mongoferry row", ALLOCSET_DEFAULT_SIZES);
-    if (scan->fdw_exprs != NIL) {
-        state->chunk_bounds = ExecInitExpr(static_cast<Expr *>(linitial(scan->fdw_exprs)), &node->ss.ps);
+    state->command_context = AllocSetContextCreate(query_context, "mongoferry command", ALLOCSET_SMALL_SIZES);
+    state->request =
+        pg_entry([&] { return new_in_context<source::Request>(query_context, make_request(state->table)); });
+    List *expressions = ExecInitExprList(scan->fdw_exprs, &node->ss.ps);
+    if (has_chunk) {
+        state->chunk_bounds = static_cast<ExprState *>(llast(expressions));
         state->chunk_context = AllocSetContextCreate(query_context, "mongoferry chunk", ALLOCSET_DEFAULT_SIZES);
+        expressions = list_truncate(expressions, list_length(expressions) - 1);
     }
+    state->placeholders = expressions;
+    if (flags & EXEC_FLAG_EXPLAIN_ONLY) {
+        /* What is known before the query runs is shown as it is. */
+        make_scan_command(node, state, !depends_on_execution(reinterpret_cast<Node *>(scan->fdw_exprs), nullptr));
+        return;
+    }
+
+    if (state->query.output == NIL) {
+        state->plan = make_row_plan(state->table, state->query.attributes);
+    } else {
+        /* Which outputs there are does not depend on values. */
+        const query::Command shape = query::make_command(state->query, state->tables, state->table_count, false);
+        state->plan = make_output_plan(state->table, &shape);
+    }
+    state->row_context = AllocSetContextCreate(query_context, "mongoferry row", ALLOCSET_DEFAULT_SIZES);
     state->source = pg_entry([&] {
         auto *owner = new_in_context<std::unique_ptr<source::Source>>(query_context);
         *owner = make_source(state->table->source);
@@ -146,6 +291,8 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node) {
     ExecClearTuple(slot);
     if (!state->is_open && !state->at_end)
         open_source(node, state);
+    if (state->runs_local_plan)
+        return next_local_row(node);
 
     MemoryContextReset(state->row_context);
     MemoryContext caller_context = MemoryContextSwitchTo(state->row_context);
@@ -157,6 +304,12 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node) {
         state->in_document = false;
         bson::View document;
         if (state->batch.next(&document)) {
+            if (state->command.odd_field && is_odd(state, document)) {
+                MemoryContextSwitchTo(caller_context);
+                close_source(state);
+                run_local_plan(state);
+                return next_local_row(node);
+            }
             const source::Batch &batch = state->batch;
             bson::begin_document(state->plan, document,
                                  batch.first_offset < 0 ? -1 : batch.first_offset + (document.data - batch.start));
@@ -185,6 +338,7 @@ void rescan_foreign_scan(ForeignScanState *node) {
     if (state->is_open)
         close_source(state);
     state->at_end = false;
+    state->runs_local_plan = false; /* the executor rescans the outer plan */
     state->in_document = false;
     state->batch = {};
 }

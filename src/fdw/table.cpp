@@ -13,6 +13,8 @@ namespace mongoferry::fdw {
 TableDescription *describe_table(Relation relation, Index relation_index, Oid user) {
     ForeignTable *table = GetForeignTable(RelationGetRelid(relation));
     TableDescription *description = static_cast<TableDescription *>(palloc0(sizeof(TableDescription)));
+    description->id = RelationGetRelid(relation);
+    description->name = pstrdup(RelationGetRelationName(relation));
     description->source = resolve_source(table->serverid, user, table->options, RelationGetRelationName(relation));
     const List *server_options = description->source.server->options;
     description->fetch_size =

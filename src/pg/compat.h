@@ -53,7 +53,10 @@ inline Oid scanning_user(ForeignScanState *node) {
 #if PG_VERSION_NUM >= 160000
     return OidIsValid(scan->checkAsUser) ? scan->checkAsUser : GetUserId();
 #else
-    Oid user = rt_fetch(scan->scan.scanrelid, node->ss.ps.state->es_range_table)->checkAsUser;
+    /* A join's and an aggregate's tables are all read as the same user. */
+    const Index table =
+        scan->scan.scanrelid > 0 ? scan->scan.scanrelid : static_cast<Index>(bms_next_member(scan->fs_relids, -1));
+    Oid user = rt_fetch(table, node->ss.ps.state->es_range_table)->checkAsUser;
     return OidIsValid(user) ? user : GetUserId();
 #endif
 }
@@ -70,6 +73,21 @@ inline ForeignPath *make_foreign_scan_path(PlannerInfo *root, RelOptInfo *relati
 #else
     return create_foreignscan_path(root, relation, nullptr, rows, startup, total, NIL, relation->lateral_relids,
                                    nullptr, NIL);
+#endif
+}
+
+/* A path of an upper relation or a join, with the local path that gives the same rows. */
+inline ForeignPath *make_foreign_upper_path(PlannerInfo *root, RelOptInfo *relation, PathTarget *target, double rows,
+                                            Cost startup, Cost total, List *path_keys, Path *local_path,
+                                            List *fdw_private) {
+#if PG_VERSION_NUM >= 180000
+    return create_foreign_upper_path(root, relation, target, rows, 0, startup, total, path_keys, local_path, NIL,
+                                     fdw_private);
+#elif PG_VERSION_NUM >= 170000
+    return create_foreign_upper_path(root, relation, target, rows, startup, total, path_keys, local_path, NIL,
+                                     fdw_private);
+#else
+    return create_foreign_upper_path(root, relation, target, rows, startup, total, path_keys, local_path, fdw_private);
 #endif
 }
 
@@ -147,6 +165,15 @@ inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *co
     return expression_tree_walker(node, walker, context);
 #else
     return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)), context);
+#endif
+}
+
+/* expression_tree_mutator, likewise. */
+inline Node *mutate_expression(Node *node, Node *(*mutator)(Node *, void *), void *context) {
+#if PG_VERSION_NUM >= 160000
+    return expression_tree_mutator(node, mutator, context);
+#else
+    return expression_tree_mutator(node, reinterpret_cast<Node *(*)()>(reinterpret_cast<void (*)()>(mutator)), context);
 #endif
 }
 

@@ -165,7 +165,7 @@ FilterNode *translate_text_equality(const Field &field, Datum value) {
     char *characters = TextDatumGetCString(value);
     Constant constant{};
     constant.kind = ConstantKind::text;
-    constant.text = {characters, strlen(characters)};
+    constant.text = {characters, strlen(characters), nullptr};
     FilterNode *same = compare_node(field.path, BTEqualStrategyNumber, constant);
     return either(same, could_be_text_of_other_types(characters, constant.text.size)
                             ? type_node(field.path, list_of(types_with_any_text))
@@ -181,8 +181,7 @@ const Field *pushable_field(const RelationFields &relation, Node *node, Oid *bas
     if (!IsA(node, Var))
         return nullptr;
     Var *var = reinterpret_cast<Var *>(node);
-    if (static_cast<Index>(var->varno) != relation.relation || var->varlevelsup != 0 || var->varattno < 1 ||
-        var->varattno > relation.count)
+    if (var->varno != 1 || var->varlevelsup != 0 || var->varattno < 1 || var->varattno > relation.count)
         return nullptr;
     const Field *field = &relation.fields[var->varattno - 1];
     if (!field->path || field->path[0] == '$' || field->options.coerce_strings)
@@ -347,6 +346,8 @@ FilterNode *translate_boolean_column(const RelationFields &relation, Node *node,
     return translate_comparison(*field, BOOLOID, BTEqualStrategyNumber, BOOLOID, BoolGetDatum(value));
 }
 
+FilterNode *translate(const RelationFields &relation, Node *condition);
+
 FilterNode *translate_boolean_expression(const RelationFields &relation, BoolExpr *expression) {
     /* NOT of a wider filter would be a narrower one, so only a plain column can be negated. */
     if (expression->boolop == NOT_EXPR)
@@ -356,7 +357,7 @@ FilterNode *translate_boolean_expression(const RelationFields &relation, BoolExp
     int count = 0;
     ListCell *cell;
     foreach (cell, expression->args) {
-        FilterNode *child = translate_condition(relation, static_cast<Node *>(lfirst(cell)));
+        FilterNode *child = translate(relation, static_cast<Node *>(lfirst(cell)));
         if (child)
             children[count++] = child;
         else if (expression->boolop == OR_EXPR)
@@ -367,9 +368,7 @@ FilterNode *translate_boolean_expression(const RelationFields &relation, BoolExp
     return combine(expression->boolop == OR_EXPR ? NodeKind::any_of : NodeKind::all_of, children, count);
 }
 
-} // namespace
-
-FilterNode *translate_condition(const RelationFields &relation, Node *condition) {
+FilterNode *translate(const RelationFields &relation, Node *condition) {
     check_stack_depth();
     switch (nodeTag(condition)) {
     case T_OpExpr:
@@ -383,6 +382,16 @@ FilterNode *translate_condition(const RelationFields &relation, Node *condition)
     default:
         return nullptr;
     }
+}
+
+} // namespace
+
+FilterNode *translate_condition(Translation *translation, Node *condition, bool *exact) {
+    *exact = false;
+    FilterNode *node = translation->table_count == 1 ? translate(*translation->tables[0].fields, condition) : nullptr;
+    if (!node)
+        return not_sent(translation, condition, "there is no rule for it");
+    return node;
 }
 
 } // namespace mongoferry::query

@@ -1,6 +1,8 @@
 /* See filter_node.h. */
 #include "query/filter_node.h"
 
+#include "query/server_value.h"
+
 namespace mongoferry::query {
 
 FilterNode *make_node(NodeKind kind) {
@@ -21,6 +23,12 @@ FilterNode *type_node(const char *path, const TypeList &types) {
     FilterNode *node = make_node(NodeKind::has_type);
     node->path = path;
     node->types = types;
+    return node;
+}
+
+FilterNode *expression_node(const ServerValue *value) {
+    FilterNode *node = make_node(NodeKind::expression);
+    node->value = value;
     return node;
 }
 

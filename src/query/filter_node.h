@@ -7,28 +7,21 @@
 
 #include "pg/backend.h"
 
+#include "query/constant.h"
+
 extern "C" {
 #include "access/stratnum.h"
 }
 
 namespace mongoferry::query {
 
-enum class NodeKind : uint8_t { all_of, any_of, compare, has_type };
-
-enum class ConstantKind : uint8_t { integer, float64, decimal128, boolean, object_id, date, text };
-
-struct Constant {
-    ConstantKind kind;
-    union {
-        int64 integer; /* also milliseconds of a date */
-        double float64;
-        uint8_t bytes[16]; /* Decimal128 or ObjectId */
-        bool boolean;
-        struct {
-            const char *data;
-            size_t size;
-        } text;
-    };
+enum class NodeKind : uint8_t {
+    all_of,
+    any_of,
+    compare,
+    has_type,
+    expression, /* {$expr: …}: true where the value is */
+    nothing,    /* no document */
 };
 
 /* The BSON types that a has_type node names, in MongoDB's words. */
@@ -45,6 +38,7 @@ struct FilterNode {
     TypeList types;            /* has_type */
     FilterNode **children;     /* all_of, any_of */
     int child_count;
+    const struct ServerValue *value; /* expression */
 };
 
 FilterNode *make_node(NodeKind kind);
@@ -54,6 +48,8 @@ FilterNode *compare_node(const char *path, StrategyNumber comparison, const Cons
 FilterNode *type_node(const char *path, const TypeList &types);
 /* all_of or any_of the children (at least one); children of the same kind are merged in, type checks kept once. */
 FilterNode *combine(NodeKind kind, FilterNode *const *children, int count);
+/* "the value is true", of the aggregation language */
+FilterNode *expression_node(const struct ServerValue *value);
 FilterNode *either(FilterNode *left, FilterNode *right);
 
 } // namespace mongoferry::query

@@ -6,6 +6,7 @@
 #include "query/filter.h"
 
 #include "query/filter_node.h"
+#include "query/server_value.h"
 
 namespace mongoferry::query {
 
@@ -23,35 +24,6 @@ const char *comparison_name(StrategyNumber comparison) {
         return "$gt";
     default:
         return "$eq";
-    }
-}
-
-void append_constant(bson::Builder &builder, std::string_view key, const Constant &constant) {
-    switch (constant.kind) {
-    case ConstantKind::integer:
-        if (constant.integer >= PG_INT32_MIN && constant.integer <= PG_INT32_MAX)
-            builder.append_int32(key, static_cast<int32_t>(constant.integer));
-        else
-            builder.append_int64(key, constant.integer);
-        break;
-    case ConstantKind::float64:
-        builder.append_float64(key, constant.float64);
-        break;
-    case ConstantKind::decimal128:
-        builder.append_decimal128(key, constant.bytes);
-        break;
-    case ConstantKind::boolean:
-        builder.append_bool(key, constant.boolean);
-        break;
-    case ConstantKind::object_id:
-        builder.append_object_id(key, constant.bytes);
-        break;
-    case ConstantKind::date:
-        builder.append_date(key, constant.integer);
-        break;
-    case ConstantKind::text:
-        builder.append_string(key, {constant.text.data, constant.text.size});
-        break;
     }
 }
 
@@ -80,7 +52,7 @@ void render_choice(bson::Builder &builder, const FilterNode *node, const char *p
     builder.begin_array("$in");
     for (int i = 0; i < node->child_count; ++i)
         if (is_equality_on(node->children[i], path))
-            append_constant(builder, builder.array_key(), node->children[i]->constant);
+            render_constant(&builder, builder.array_key(), node->children[i]->constant);
     builder.end();
     builder.end();
 }
@@ -125,10 +97,10 @@ void render_node(bson::Builder &builder, const FilterNode *node) {
     switch (node->kind) {
     case NodeKind::compare:
         if (node->comparison == BTEqualStrategyNumber) {
-            append_constant(builder, node->path, node->constant);
+            render_constant(&builder, node->path, node->constant);
         } else {
             builder.begin_document(node->path);
-            append_constant(builder, comparison_name(node->comparison), node->constant);
+            render_constant(&builder, comparison_name(node->comparison), node->constant);
             builder.end();
         }
         break;
@@ -139,6 +111,12 @@ void render_node(bson::Builder &builder, const FilterNode *node) {
             builder.append_string(builder.array_key(), node->types.names[i]);
         builder.end();
         builder.end();
+        break;
+    case NodeKind::expression:
+        render_value(&builder, "$expr", node->value);
+        break;
+    case NodeKind::nothing:
+        builder.append_bool("$expr", false);
         break;
     case NodeKind::any_of:
         render_any_of(builder, node);

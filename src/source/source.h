@@ -18,17 +18,21 @@
 
 namespace mongoferry::source {
 
-/* What is asked of a source. Names are in the database's encoding. Files ignore filter, projection, sort: the scan
- * rechecks every filter, and reads only the paths it wants. */
+/* What is asked of a source. Names are in the database's encoding. Files ignore filter, projection, sort and offset:
+ * the scan rechecks every filter, and reads only the paths it wants. */
 struct Request {
     std::string database;
     std::string collection;
     bson::Document filter;     /* query predicate, or empty */
     bson::Document projection; /* or empty: whole documents */
     Range range;               /* the chunk that is meant, besides filter */
+    bson::Document sort;       /* or empty */
+    int64_t offset = 0;        /* documents that are passed over, after sort */
     int64_t limit = 0;         /* documents; 0 = all */
-    bool sample = false;    /* a live server chooses the limit's documents at random ($sample); files give the first */
-    int32_t batch_size = 0; /* documents a batch; 0 = the server's default, which fills 16 MB */
+    bson::Document pipeline; /* stages behind the filter, under "0", "1" …, or empty; without projection, sort, offset
+                              * and limit. For live servers alone. */
+    bool sample = false;     /* a live server chooses the limit's documents at random ($sample); files give the first */
+    int32_t batch_size = 0;  /* documents a batch; 0 = the server's default, which fills 16 MB */
 };
 
 /*

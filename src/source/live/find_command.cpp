@@ -85,24 +85,35 @@ static bson::Document filter_of(const Request &request, IdRangeForm form) {
     return request.filter;
 }
 
-/* {aggregate: …, pipeline: [{$match}, {$sample}, {$project}], cursor: {}}; min and max are not to be had here. */
-static bson::Document sample_command(const Request &request, std::string_view collection) {
+/* {STAGE: argument} in the array that is open; nothing for an empty argument. */
+static void append_stage(bson::Builder *command, std::string_view name, const bson::Document &argument) {
+    if (argument.empty())
+        return;
+    command->begin_document(command->array_key());
+    command->append_document(name, bson::view_of(argument));
+    command->end();
+}
+
+/* {aggregate: …, pipeline: [{$match}, …], cursor: {}}; min and max are not to be had here. */
+static bson::Document aggregate_command(const Request &request, std::string_view collection) {
     bson::Builder command;
     command.append_string("aggregate", collection);
     command.begin_array("pipeline");
-    auto add_stage = [&](const char *name, const bson::Document &argument) {
-        if (argument.empty())
-            return;
-        command.begin_document(command.array_key());
-        command.append_document(name, bson::view_of(argument));
-        command.end();
-    };
-    bson::Builder size;
-    size.append_int64("size", request.limit);
-    add_stage("$match", filter_of(request, IdRangeForm::expression));
-    add_stage("$sample", size.finish());
-    add_stage("$project", request.projection);
+    append_stage(&command, "$match", filter_of(request, IdRangeForm::expression));
+    if (request.pipeline.empty()) {
+        bson::Builder size;
+        size.append_int64("size", request.limit);
+        append_stage(&command, "$sample", size.finish());
+        append_stage(&command, "$project", request.projection);
+    } else {
+        bson::Iterator stage(bson::view_of(request.pipeline));
+        while (stage.next())
+            command.append_value(command.array_key(), stage.value());
+    }
     command.end();
+    /* Groups and sorts beyond the server's memory go to its disk. */
+    if (!request.pipeline.empty())
+        command.append_bool("allowDiskUse", true);
     command.begin_document("cursor");
     if (request.batch_size > 0)
         command.append_int32("batchSize", request.batch_size);
@@ -111,8 +122,8 @@ static bson::Document sample_command(const Request &request, std::string_view co
 }
 
 bson::Document build_find_command(const Request &request, std::string_view collection, IdRangeForm form) {
-    if (request.sample && request.limit > 0)
-        return sample_command(request, collection);
+    if (!request.pipeline.empty() || (request.sample && request.limit > 0))
+        return aggregate_command(request, collection);
     bson::Builder command;
     command.append_string("find", collection);
     const bson::Document filter = filter_of(request, form);
@@ -127,6 +138,10 @@ bson::Document build_find_command(const Request &request, std::string_view colle
         command.append_int32(id_key, 1);
         command.end();
     }
+    if (!request.sort.empty())
+        command.append_document("sort", bson::view_of(request.sort));
+    if (request.offset > 0)
+        command.append_int64("skip", request.offset);
     if (request.limit > 0)
         command.append_int64("limit", request.limit);
     if (request.batch_size > 0)

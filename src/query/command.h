@@ -1,0 +1,64 @@
+/*
+ * A remote query (remote_query.h) made into what the server is asked: a find, or the stages of a pipeline.
+ *
+ * make_command() is POD world: it looks at catalogs and values; what it returns is palloc'd. write_command() puts it
+ * into a Request (exception world).
+ */
+#pragma once
+
+#include "pg/backend.h"
+
+#include "bson/conversion_options.h"
+#include "query/filter.h"
+#include "query/remote_query.h"
+#include "query/translation.h"
+#include "source/source.h"
+
+namespace mongoferry::query {
+
+/* A field of the documents that come back, for one column of a row that is not a table's. */
+struct OutputField {
+    const char *column_name; /* for messages */
+    const char *path;        /* in the documents that come back */
+    Oid type;
+    int32 typmod;
+    bson::ConversionOptions options;
+};
+
+struct Command {
+    /* False where a value of a placeholder turned out to be one for which the translation is not exact (and the query
+     * needs that): the local plan has to be run. A scan of a table's rows is always sendable: it sends less. */
+    bool sendable;
+
+    FilterNode **filters; /* of the first table; all must hold */
+    int filter_count;
+
+    ServerValue *pipeline; /* an array of the stages behind the filters' $match; NULL: a find */
+    ServerValue *sort;     /* of a find: a document, or NULL */
+    int64 offset;          /* of a find */
+    int64 limit;           /* of a find; -1: none */
+    bool empty;            /* no document can be wanted: nothing is asked */
+
+    /* Documents of the first table whose existence calls for the local plan, asked for before the command; NULL: no
+     * need. All must hold. */
+    FilterNode **probe;
+    int probe_count;
+    /* A pipeline's documents may have a field of this name at the top; where it is true the local plan is called for.
+     * NULL: there is none. */
+    const char *odd_field;
+
+    OutputField *outputs; /* for RemoteQuery.output, in its order; NULL for a scan of a table's rows */
+    int output_count;
+};
+
+/* values_known: false for a trial, or to be shown by EXPLAIN. The outputs do not depend on values. */
+Command make_command(const RemoteQuery &query, const TranslatedTable *tables, int table_count, bool values_known);
+
+/* The documents that the command's probe looks for: those that pass the command's filters and the probe. */
+bson::Document probe_filter(const Command &command);
+
+/* Sets filter, projection, pipeline, sort, offset and limit of the request. */
+void write_command(const Command &command, const RemoteQuery &query, const TranslatedTable *tables,
+                   source::Request *request);
+
+} // namespace mongoferry::query
