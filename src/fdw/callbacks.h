@@ -89,8 +89,8 @@ inline bson::View palloc_copy(const bson::Document &document) {
  */
 struct RelationInfo {
     TableDescription *table;   /* of a base relation; else NULL */
-    List *tables;              /* of TableDescription *, in the order of their range table indexes */
-    Relids relations;          /* their range table indexes */
+    List *tables;              /* of TableDescription *; the first is the one whose collection is read */
+    const List *relations;     /* integer list: their range table indexes */
     query::RemoteQuery remote; /* its conditions are those that are sent */
     bool has_local_conditions; /* some condition is not sent at all */
     /* Every condition is sent exactly, and nothing else stands in the way of doing more on the server than scanning
@@ -106,14 +106,14 @@ struct RelationInfo {
 struct RemotePath {
     query::RemoteQuery query; /* with output; Vars numbered as in the planner's query */
     List *tables;             /* of TableDescription * */
-    Relids relations;
+    const List *relations;
 };
 
 /* The tables of a query for its translation: descriptions in their order. Palloc'd. */
 query::TranslatedTable *translated_tables(const List *tables);
 
 /* A trial translation of a planner's query (plan.cpp). */
-query::Command try_command(const query::RemoteQuery &remote, const List *tables, Relids relations);
+query::Command try_command(const query::RemoteQuery &remote, const List *tables, const List *relations);
 
 /* ForeignScanState.fdw_state. */
 struct ScanState {

@@ -105,7 +105,7 @@ query::TranslatedTable *translated_tables(const List *tables) {
     return translated;
 }
 
-query::Command try_command(const query::RemoteQuery &remote, const List *tables, Relids relations) {
+query::Command try_command(const query::RemoteQuery &remote, const List *tables, const List *relations) {
     List *placeholders = NIL;
     return query::make_command(query::make_plan_form(remote, relations, &placeholders), translated_tables(tables),
                                list_length(tables), false);
@@ -114,7 +114,7 @@ query::Command try_command(const query::RemoteQuery &remote, const List *tables,
 void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid table_id) {
     RelationInfo *state = static_cast<RelationInfo *>(palloc0(sizeof(RelationInfo)));
     relation->fdw_private = state;
-    state->relations = bms_copy(relation->relids);
+    state->relations = list_make1_int(static_cast<int>(relation->relid));
     RangeTblEntry *entry = planner_rt_fetch(relation->relid, root);
     Relation table = table_open(table_id, NoLock);
     state->table = describe_table(table, relation->relid, planned_user(root, relation, entry));

@@ -87,7 +87,7 @@ static RemoteQuery map_expressions(const RemoteQuery &query, Change change) {
 namespace {
 
 struct PlanForm {
-    Relids relations;
+    const List *relations;
     List **placeholders;
     /* In the arms of CASE and COALESCE: what stands there may never be evaluated, so nothing that might raise an error
      * is taken out. */
@@ -99,7 +99,8 @@ bool refers_to(Node *node, void *relations) {
         return false;
     if (IsA(node, Var)) {
         const Var *var = reinterpret_cast<const Var *>(node);
-        return var->varlevelsup == 0 && bms_is_member(static_cast<int>(var->varno), static_cast<Relids>(relations));
+        return var->varlevelsup == 0 &&
+               list_member_int(static_cast<const List *>(relations), static_cast<int>(var->varno));
     }
     switch (nodeTag(node)) {
     case T_Aggref:
@@ -134,7 +135,8 @@ bool is_placeholder(Node *node, const PlanForm *form) {
     default:
         break;
     }
-    if (refers_to(node, form->relations) || contain_volatile_functions(node) || expression_returns_set(node))
+    if (refers_to(node, const_cast<List *>(form->relations)) || contain_volatile_functions(node) ||
+        expression_returns_set(node))
         return false;
     if (form->conditional && !is_harmless(node))
         return false;
@@ -169,9 +171,12 @@ Node *plan_form_mutator(Node *node, void *argument) {
     }
     if (IsA(node, Var)) {
         Var *var = static_cast<Var *>(copyObjectImpl(node));
-        const int position = bms_member_index(form->relations, static_cast<int>(var->varno));
-        if (position >= 0)
-            var->varno = position + 1;
+        ListCell *cell;
+        foreach (cell, form->relations)
+            if (lfirst_int(cell) == static_cast<int>(var->varno)) {
+                var->varno = foreach_current_index(cell) + 1;
+                break;
+            }
         return reinterpret_cast<Node *>(var);
     }
     if (!form->conditional && (IsA(node, CaseExpr) || IsA(node, CoalesceExpr))) {
@@ -195,12 +200,12 @@ Node *values_mutator(Node *node, void *values) {
 
 } // namespace
 
-Node *plan_form_of(Node *expression, Relids relations, List **placeholders) {
+Node *plan_form_of(Node *expression, const List *relations, List **placeholders) {
     PlanForm form{relations, placeholders, false};
     return plan_form_mutator(expression, &form);
 }
 
-RemoteQuery make_plan_form(const RemoteQuery &query, Relids relations, List **placeholders) {
+RemoteQuery make_plan_form(const RemoteQuery &query, const List *relations, List **placeholders) {
     return map_expressions(query, [&](Node *node) { return plan_form_of(node, relations, placeholders); });
 }
 

@@ -48,15 +48,15 @@ List *to_list(const RemoteQuery &query);
 RemoteQuery from_list(const List *list);
 
 /*
- * Renumbers the Vars of the given relations (range table indexes, ascending order gives positions 1, 2 …), and takes
+ * Renumbers the Vars of the given relations (range table indexes, in the order of the tables' positions), and takes
  * placeholders out. Returns the query; *placeholders is the list of expressions to evaluate, appended to.
  */
-RemoteQuery make_plan_form(const RemoteQuery &query, Relids relations, List **placeholders);
+RemoteQuery make_plan_form(const RemoteQuery &query, const List *relations, List **placeholders);
 
 /* With the placeholders replaced by constants: values of Const *, in their order. */
 RemoteQuery with_values(const RemoteQuery &query, const List *values);
 
 /* The same for one expression, for the planner's trial translations: Vars renumbered, placeholders as Params. */
-Node *plan_form_of(Node *expression, Relids relations, List **placeholders);
+Node *plan_form_of(Node *expression, const List *relations, List **placeholders);
 
 } // namespace mongoferry::query
