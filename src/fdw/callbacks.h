@@ -119,6 +119,7 @@ query::Command try_command(const query::RemoteQuery &remote, const List *tables,
 struct ScanState {
     TableDescription *table;        /* the first one, whose source is read */
     query::TranslatedTable *tables; /* all of them */
+    SourceOptions *table_options;   /* for each of them */
     int table_count;
     query::RemoteQuery query;      /* in plan form */
     List *placeholders;            /* of ExprState * */

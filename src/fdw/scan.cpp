@@ -83,6 +83,9 @@ void describe_tables(ScanState *state, const List *ids, Oid user) {
     state->table = static_cast<TableDescription *>(linitial(tables));
     state->tables = translated_tables(tables);
     state->table_count = list_length(tables);
+    state->table_options = static_cast<SourceOptions *>(palloc(sizeof(SourceOptions) * state->table_count));
+    foreach (cell, tables)
+        state->table_options[foreach_current_index(cell)] = static_cast<const TableDescription *>(lfirst(cell))->source;
 }
 
 /* --- the command ---------------------------------------------------------------------------------------------- */
@@ -134,24 +137,28 @@ void make_scan_command(ForeignScanState *node, ScanState *state, bool known) {
 }
 
 /* Whether there are documents that call for the local plan. */
-bool probe_finds_documents(const ScanState *state) {
-    const query::Command &command = state->command;
-    if (command.probe_count == 0)
-        return false;
-    return pg_entry([&] {
-        source::Request request;
-        request.database = state->request->database;
-        request.collection = state->request->collection;
-        request.filter = query::probe_filter(command);
-        request.projection = query::make_projection({"_id"});
-        request.limit = 1;
-        const std::unique_ptr<source::Source> probe = make_source(state->table->source);
-        probe->open(request);
-        source::Batch batch;
-        const bool found = probe->next_batch(&batch);
-        probe->close();
-        return found;
-    });
+bool probes_find_documents(const ScanState *state) {
+    for (int i = 0; i < state->command.probe_count; ++i) {
+        const query::Probe &probe = state->command.probes[i];
+        const SourceOptions &options = state->table_options[probe.table];
+        const bool found = pg_entry([&] {
+            source::Request request;
+            request.database = options.database;
+            request.collection = options.collection;
+            request.filter = query::render_filter(probe.filters, probe.filter_count);
+            request.projection = query::make_projection({"_id"});
+            request.limit = 1;
+            const std::unique_ptr<source::Source> source = make_source(options);
+            source->open(request);
+            source::Batch batch;
+            const bool has_documents = source->next_batch(&batch);
+            source->close();
+            return has_documents;
+        });
+        if (found)
+            return true;
+    }
+    return false;
 }
 
 /* Evaluates the bounds of the chunk and puts them into the request. False if they are NULL, so that there is nothing to
@@ -215,7 +222,7 @@ void open_source(ForeignScanState *node, ScanState *state) {
         state->at_end = true;
         return;
     }
-    if (!state->command.sendable || probe_finds_documents(state)) {
+    if (!state->command.sendable || probes_find_documents(state)) {
         run_local_plan(state);
         return;
     }

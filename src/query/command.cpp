@@ -53,12 +53,6 @@ static bson::Document projection_of(const RemoteQuery &query, const RelationFiel
     return make_projection(paths);
 }
 
-bson::Document probe_filter(const Command &command) {
-    std::vector<const FilterNode *> nodes(command.filters, command.filters + command.filter_count);
-    nodes.insert(nodes.end(), command.probe, command.probe + command.probe_count);
-    return render_filter(nodes.data(), static_cast<int>(nodes.size()));
-}
-
 void write_command(const Command &command, const RemoteQuery &query, const TranslatedTable *tables,
                    source::Request *request) {
     request->filter.clear();

@@ -25,6 +25,13 @@ struct OutputField {
     bson::ConversionOptions options;
 };
 
+/* Documents of one table that must not exist. */
+struct Probe {
+    int table;            /* from 0 on */
+    FilterNode **filters; /* all must hold */
+    int filter_count;
+};
+
 struct Command {
     /* False where a value of a placeholder turned out to be one for which the translation is not exact (and the query
      * needs that): the local plan has to be run. A scan of a table's rows is always sendable: it sends less. */
@@ -39,9 +46,8 @@ struct Command {
     int64 limit;           /* of a find; -1: none */
     bool empty;            /* no document can be wanted: nothing is asked */
 
-    /* Documents of the first table whose existence calls for the local plan, asked for before the command; NULL: no
-     * need. All must hold. */
-    FilterNode **probe;
+    /* Asked for before the command; if one of them finds a document, the local plan is called for. */
+    Probe *probes;
     int probe_count;
     /* A pipeline's documents may have a field of this name at the top; where it is true the local plan is called for.
      * NULL: there is none. */
@@ -53,9 +59,6 @@ struct Command {
 
 /* values_known: false for a trial, or to be shown by EXPLAIN. The outputs do not depend on values. */
 Command make_command(const RemoteQuery &query, const TranslatedTable *tables, int table_count, bool values_known);
-
-/* The documents that the command's probe looks for: those that pass the command's filters and the probe. */
-bson::Document probe_filter(const Command &command);
 
 /* Sets filter, projection, pipeline, sort, offset and limit of the request. */
 void write_command(const Command &command, const RemoteQuery &query, const TranslatedTable *tables,
