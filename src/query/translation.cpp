@@ -1,7 +1,9 @@
 /* See translation.h: what all translations share. */
 #include "query/translation.h"
 
+#include "bson/converter.h"
 #include "bson/objectid_type_id.h"
+#include "query/column_rule.h"
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -48,7 +50,34 @@ const Field *field_of(const Translation *translation, Node *expression, int *tab
 
 const char *path_of(const Translation *translation, int table, const Field *field) {
     const char *prefix = translation->tables[table].prefix;
-    return prefix ? psprintf("%s.%s", prefix, field->path) : field->path;
+    const char *path = bson::utf8_name(field->path);
+    return prefix ? psprintf("%s.%s", prefix, path) : path;
+}
+
+ServerValue *odd_test(const Translation *translation) {
+    ServerValue *any = operation("$or", {});
+    ServerValue *arms = any->items[0];
+    ListCell *cell;
+    foreach (cell, translation->uses) {
+        const FieldUse *use = static_cast<const FieldUse *>(lfirst(cell));
+        append_item(arms, odd_value_test(column_at(translation, use->table, use->column)));
+    }
+    foreach (cell, translation->troubles)
+        append_item(arms, static_cast<ServerValue *>(lfirst(cell)));
+    if (arms->count == 0)
+        return nullptr;
+    return arms->count == 1 ? arms->items[0] : any;
+}
+
+FilterNode *odd_uses_filter(const Translation *translation) {
+    FilterNode *filter = nullptr;
+    ListCell *cell;
+    foreach (cell, translation->uses) {
+        const FieldUse *use = static_cast<const FieldUse *>(lfirst(cell));
+        FilterNode *odd = odd_filter(column_at(translation, use->table, use->column));
+        filter = filter && odd ? either(filter, odd) : odd ? odd : filter;
+    }
+    return filter;
 }
 
 /* A value of a type whose like will be known when the scan starts: as plain as can be, so that it is translated if any

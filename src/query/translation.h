@@ -31,6 +31,7 @@ struct TranslatedTable {
     const RelationFields *fields;
     const char *prefix; /* path under which a join's stage has put the table's document; NULL: at the top */
     bool nullable;      /* the inner side of a left join: its document may be missing */
+    bool unwound;       /* a $unwind stage has put one element in the place of the array of an unwound table */
 };
 
 /* An expression whose value a stage has already put under a path: keys and aggregates after $group. Native or null. */
@@ -77,10 +78,19 @@ void use_field(Translation *translation, int table, AttrNumber column);
 /* The value of an expression in the aggregation language: exact, never raising on the server whatever the documents
  * hold, null where SQL's is NULL (or where a used field is odd). NULL, with a reason, if it can't be sent. */
 ServerValue *translate_value(Translation *translation, Node *expression);
+/* The same for total operators ($eq, $lt, $and, $cond …): the field as it is, where translate_value() would put null
+ * for odd values and missing ones. */
+ServerValue *translate_operand(Translation *translation, Node *expression);
 
 /* A boolean expression that is true for documents that are odd in a used field or give trouble; NULL: there is no such
  * document. */
 ServerValue *odd_test(const Translation *translation);
+/* The same of the uses alone as a query predicate, for a probe; without the documents that a scan refuses. NULL: there
+ * is no such document. */
+FilterNode *odd_uses_filter(const Translation *translation);
+
+/* A constant of a type as a value of the server's; false, with a reason, if there is none that is the same. */
+bool make_constant(Translation *translation, const Const *constant, int placeholder, Constant *made);
 
 /* The value of a Const, and of a placeholder (remote_query.h) while its value is not known a stand-in of its type, so
  * that a trial translation can be made; NULL for other expressions. What is made of it must carry placeholder_of() in

@@ -1,0 +1,455 @@
+/* See column_rule.h. */
+#include "query/column_rule.h"
+
+#include "bson/converter.h"
+#include "bson/objectid_type_id.h"
+#include "bson/path.h"
+
+extern "C" {
+#include "datatype/timestamp.h"
+#include "mb/pg_wchar.h"
+#include "utils/date.h"
+#include "utils/typcache.h"
+}
+
+#include <cmath>
+
+namespace mongoferry::query {
+
+static constexpr int64 epoch_days = POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE;
+static constexpr int64 milliseconds_per_day = 86400000;
+const int64 timestamp_first_millisecond = MIN_TIMESTAMP / 1000 + epoch_days * milliseconds_per_day;
+const int64 timestamp_beyond_millisecond = END_TIMESTAMP / 1000 + epoch_days * milliseconds_per_day;
+static constexpr int64 date_first_millisecond =
+    (static_cast<int64>(DATETIME_MIN_JULIAN) - UNIX_EPOCH_JDATE) * milliseconds_per_day;
+static constexpr int64 date_beyond_millisecond =
+    (static_cast<int64>(DATE_END_JULIAN) - UNIX_EPOCH_JDATE) * milliseconds_per_day;
+
+/* Up to here every integer is a double. */
+static constexpr int64 exact_in_float64 = INT64CONST(9007199254740992);
+
+/* --- the table --------------------------------------------------------------------------------------------------- */
+
+namespace {
+
+constexpr const char *string_type[] = {"string"};
+constexpr const char *types_read_as_time[] = {"string", "objectId", "timestamp"};
+constexpr const char *types_read_as_uuid[] = {"string", "objectId"};
+constexpr const char *types_read_as_bytes[] = {"objectId"};
+// clang-format off
+constexpr const char *types_read_as_text[] = {
+    "double", "int", "long", "decimal", "date", "objectId", "bool", "binData", "regex", "symbol", "javascript",
+    "dbPointer", "object", "array", "timestamp", "minKey", "maxKey", "javascriptWithScope"};
+constexpr const char *types_read_as_other[] = {
+    "double", "int", "long", "decimal", "date", "objectId", "bool", "binData", "regex", "symbol", "javascript",
+    "dbPointer", "object", "array", "timestamp", "minKey", "maxKey", "javascriptWithScope", "string"};
+// clang-format on
+
+template <int count>
+TypeList list_of(const char *const (&names)[count]) {
+    return {names, count};
+}
+
+void set_integer(ColumnRule *rule, int64 minimum, int64 maximum) {
+    rule->kind = ColumnKind::integer;
+    rule->minimum = minimum;
+    rule->maximum = maximum;
+}
+
+void set_text(ColumnRule *rule, int32 typmod) {
+    rule->kind = ColumnKind::text;
+    rule->convertible = list_of(types_read_as_text);
+    if (typmod >= VARHDRSZ)
+        rule->limit = typmod - VARHDRSZ;
+    if (GetDatabaseEncoding() != PG_UTF8) {
+        rule->not_comparable = "the database's encoding is not UTF8";
+        rule->not_exact = rule->not_comparable;
+    }
+}
+
+void set_other(ColumnRule *rule) {
+    rule->kind = ColumnKind::other;
+    rule->convertible = list_of(types_read_as_other);
+    rule->not_comparable = psprintf("there is no rule for type %s", format_type_be(rule->base_type));
+    rule->not_exact = psprintf("values of type %s can't be checked on the server", format_type_be(rule->base_type));
+}
+
+} // namespace
+
+ColumnRule rule_of_type(Oid type, int32 typmod, const bson::ConversionOptions &options) {
+    ColumnRule rule{};
+    rule.limit = -1;
+    rule.base_type = getBaseTypeAndTypmod(type, &typmod);
+    switch (rule.base_type) {
+    case INT2OID:
+        set_integer(&rule, PG_INT16_MIN, PG_INT16_MAX);
+        break;
+    case INT4OID:
+        set_integer(&rule, PG_INT32_MIN, PG_INT32_MAX);
+        break;
+    case INT8OID:
+        set_integer(&rule, PG_INT64_MIN, PG_INT64_MAX);
+        break;
+    case FLOAT4OID:
+        rule.kind = ColumnKind::float32;
+        break;
+    case FLOAT8OID:
+        rule.kind = ColumnKind::float64;
+        break;
+    case NUMERICOID:
+        rule.kind = ColumnKind::numeric;
+        if (typmod >= 0)
+            rule.not_comparable = "the type modifier of numeric rounds values";
+        break;
+    case BOOLOID:
+        rule.kind = ColumnKind::boolean;
+        break;
+    case TEXTOID:
+    case VARCHAROID:
+        set_text(&rule, typmod);
+        break;
+    case UUIDOID:
+        rule.kind = ColumnKind::uuid;
+        rule.uuid_binary = options.uuid_representation == bson::UuidRepresentation::standard ? 4 : 3;
+        rule.convertible = list_of(types_read_as_uuid);
+        break;
+    case TIMESTAMPOID:
+    case TIMESTAMPTZOID:
+        rule.kind = ColumnKind::timestamp;
+        rule.convertible = list_of(types_read_as_time);
+        if (typmod >= 0 && typmod < 3)
+            rule.not_comparable = "the type modifier rounds times to less than milliseconds";
+        break;
+    case DATEOID:
+        rule.kind = ColumnKind::date;
+        rule.convertible = list_of(types_read_as_time);
+        break;
+    case BYTEAOID:
+        rule.kind = ColumnKind::bytes;
+        rule.convertible = list_of(types_read_as_bytes);
+        rule.not_comparable = "there is no rule for type bytea";
+        break;
+    default:
+        if (rule.base_type == bson::objectid_type_id())
+            rule.kind = ColumnKind::object_id;
+        else
+            set_other(&rule);
+    }
+    if (options.coerce_strings && rule.convertible.count == 0)
+        rule.convertible = list_of(string_type);
+    if (rule.not_comparable && !rule.not_exact && rule.kind != ColumnKind::bytes)
+        rule.not_exact = rule.not_comparable;
+    if (rule.base_type != type && DomainHasConstraints(type))
+        rule.not_exact = "only PostgreSQL can check the constraints of a domain";
+    return rule;
+}
+
+/* --- columns ----------------------------------------------------------------------------------------------------- */
+
+static bool is_digits(std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+static bool names_position(std::string_view path) {
+    for (size_t start = 0; start != std::string_view::npos;) {
+        const size_t dot = path.find('.', start);
+        if (is_digits(path.substr(start, dot == std::string_view::npos ? dot : dot - start)))
+            return true;
+        start = dot == std::string_view::npos ? dot : dot + 1;
+    }
+    return false;
+}
+
+UsedColumn column_at(const Translation *translation, int table, AttrNumber column) {
+    const TranslatedTable &translated = translation->tables[table];
+    const Field *field = &translated.fields->fields[column - 1];
+    UsedColumn used{};
+    used.table = table;
+    used.column = column;
+    used.field = field;
+    used.path = path_of(translation, table, field);
+    used.rule = rule_of_type(field->type, field->typmod, field->options);
+    used.of_elements = translated.fields->unwind && !translated.unwound &&
+                       bson::is_at_or_below(field->path, translated.fields->unwind);
+    used.has_position = names_position(field->path);
+    return used;
+}
+
+bool find_column(const Translation *translation, Node *expression, UsedColumn *used) {
+    Node *bare = expression;
+    while (bare && IsA(bare, RelabelType))
+        bare = reinterpret_cast<Node *>(reinterpret_cast<RelabelType *>(bare)->arg);
+    ListCell *cell;
+    foreach (cell, translation->known) {
+        const KnownValue *known = static_cast<const KnownValue *>(lfirst(cell));
+        if (!equal(known->expression, expression) && !equal(known->expression, bare))
+            continue;
+        *used = {};
+        used->table = -1;
+        used->path = known->path;
+        used->rule = rule_of_type(exprType(known->expression), -1, bson::ConversionOptions{});
+        used->rule.convertible = {};
+        used->rule.not_exact = nullptr;
+        return true;
+    }
+    int table;
+    AttrNumber column;
+    if (!field_of(translation, expression, &table, &column))
+        return false;
+    *used = column_at(translation, table, column);
+    return true;
+}
+
+const char *refusal_in_query(const UsedColumn &used) {
+    if (used.field && bson::check_path(used.field->path) != nullptr)
+        return "its field can't be named in a query";
+    if (used.field && used.field->path[0] == '$') /* $$ROOT, $$INDEX */
+        return psprintf("%s is not a field of the document", used.field->path);
+    return nullptr;
+}
+
+const char *refusal_in_expression(const UsedColumn &used) {
+    if (const char *refusal = refusal_in_query(used))
+        return refusal;
+    if (used.has_position)
+        return "the path names a position in an array";
+    if (used.of_elements)
+        return "it is about an element of an array that becomes a row only later";
+    return nullptr;
+}
+
+/* --- native values ----------------------------------------------------------------------------------------------- */
+
+static ServerValue *has_type(ServerValue *field, std::initializer_list<const char *> types) {
+    if (types.size() == 1)
+        return operation("$eq", {operation_of("$type", field), text_value(*types.begin())});
+    ServerValue *names = array_value({});
+    for (const char *type : types)
+        append_item(names, text_value(type));
+    return operation("$in", {operation_of("$type", field), names});
+}
+
+static ServerValue *float64_value(double number) {
+    Constant constant{};
+    constant.kind = ConstantKind::float64;
+    constant.float64 = number;
+    return constant_value(constant);
+}
+
+static ServerValue *date_value(int64 milliseconds) {
+    Constant constant{};
+    constant.kind = ConstantKind::date;
+    constant.integer = milliseconds;
+    return constant_value(constant);
+}
+
+/* $and goes no further than to the first false one (MongoDB manual, "$and (aggregation)"), so that what follows sees
+ * only values of the type. */
+static ServerValue *is_integral_between(ServerValue *field, int64 minimum, int64 maximum) {
+    return operation("$and", {operation_of("$isNumber", field), operation("$gte", {field, integer_value(minimum)}),
+                              operation("$lte", {field, integer_value(maximum)}),
+                              operation("$eq", {field, operation("$trunc", {field})})});
+}
+
+/* Not too large for float4, nor so small that it would become zero. */
+static ServerValue *fits_float32(ServerValue *field) {
+    constexpr double largest = 3.4028234e38;
+    constexpr double smallest = 1e-44;
+    ServerValue *special =
+        array_value({integer_value(0), float64_value(std::nan("")), float64_value(HUGE_VAL), float64_value(-HUGE_VAL)});
+    auto between = [&](double low, double high) {
+        return operation(
+            "$and", {operation("$gte", {field, float64_value(low)}), operation("$lte", {field, float64_value(high)})});
+    };
+    return operation("$and", {operation_of("$isNumber", field),
+                              operation("$or", {operation("$in", {field, special}), between(smallest, largest),
+                                                between(-largest, -smallest)})});
+}
+
+static ServerValue *is_date_between(ServerValue *field, int64 first, int64 beyond) {
+    return operation("$and", {has_type(field, {"date"}), operation("$gte", {field, date_value(first)}),
+                              operation("$lt", {field, date_value(beyond)})});
+}
+
+/* Binary values compare by length, then subtype, then bytes (MongoDB manual, "Comparison/Sort Order"), so that those
+ * of one subtype and 16 bytes lie between two of them. */
+static Constant uuid_bound(uint8_t subtype, uint8_t byte) {
+    Constant constant{};
+    constant.kind = ConstantKind::uuid;
+    constant.binary_subtype = subtype;
+    memset(constant.bytes, byte, sizeof constant.bytes);
+    return constant;
+}
+
+static ServerValue *is_text(ServerValue *field, int32 limit) {
+    Constant nul{};
+    nul.kind = ConstantKind::text;
+    nul.text = {"\0", 1, nullptr};
+    ServerValue *test = operation(
+        "$and", {has_type(field, {"string"}),
+                 operation("$lt", {operation("$indexOfBytes", {field, constant_value(nul)}), integer_value(0)})});
+    if (limit >= 0)
+        append_item(test->items[0], operation("$lte", {operation_of("$strLenCP", field), integer_value(limit)}));
+    return test;
+}
+
+/* First the types all of whose values are native, because that is quick. */
+static ServerValue *native_value_test(const UsedColumn &used, bool or_nothing) {
+    const ColumnRule &rule = used.rule;
+    ServerValue *field = field_value(used.path);
+    ServerValue *types = array_value({});
+    ServerValue *test = nullptr;
+    auto always = [&](std::initializer_list<const char *> names) {
+        for (const char *name : names)
+            append_item(types, text_value(name));
+    };
+    switch (rule.kind) {
+    case ColumnKind::integer:
+        if (rule.base_type != INT2OID)
+            always({"int"});
+        if (rule.base_type == INT8OID)
+            always({"long"});
+        test = is_integral_between(field, rule.minimum, rule.maximum);
+        break;
+    case ColumnKind::float32:
+        test = fits_float32(field);
+        break;
+    case ColumnKind::float64:
+        always({"double", "int"});
+        test = is_integral_between(field, -exact_in_float64, exact_in_float64);
+        break;
+    case ColumnKind::numeric:
+        always({"int", "long", "decimal"});
+        test = is_integral_between(field, -exact_in_float64, exact_in_float64);
+        break;
+    case ColumnKind::boolean:
+        always({"bool"});
+        break;
+    case ColumnKind::text:
+        test = is_text(field, rule.limit);
+        break;
+    case ColumnKind::object_id:
+        always({"objectId"});
+        break;
+    case ColumnKind::uuid:
+        test = operation("$and", {operation("$gte", {field, constant_value(uuid_bound(rule.uuid_binary, 0))}),
+                                  operation("$lte", {field, constant_value(uuid_bound(rule.uuid_binary, 0xff))})});
+        break;
+    case ColumnKind::timestamp:
+        test = is_date_between(field, timestamp_first_millisecond, timestamp_beyond_millisecond);
+        break;
+    case ColumnKind::date:
+        test = is_date_between(field, date_first_millisecond, date_beyond_millisecond);
+        break;
+    case ColumnKind::bytes:
+        always({"binData"});
+        break;
+    case ColumnKind::other: /* good enough for "is there something", which is never called exact */
+        test = operation("$gt", {field, null_value()});
+        break;
+    }
+    if (or_nothing)
+        always({"missing", "null"});
+    if (types->count == 0)
+        return test;
+    ServerValue *by_type = types->count == 1 ? operation("$eq", {operation_of("$type", field), types->items[0]})
+                                             : operation("$in", {operation_of("$type", field), types});
+    return test ? operation("$or", {by_type, test}) : by_type;
+}
+
+ServerValue *native_test(const UsedColumn &used) {
+    if (!used.field)
+        return operation("$gt", {field_value(used.path), null_value()});
+    return native_value_test(used, false);
+}
+
+ServerValue *odd_value_test(const UsedColumn &used) {
+    if (!used.field)
+        return boolean_value(false);
+    /* An array on the way makes the field an array here, so that needs no test of its own. */
+    return operation("$not", {native_value_test(used, true)});
+}
+
+/* --- odd values as query predicates ------------------------------------------------------------------------------ */
+
+static FilterNode *add_arm(FilterNode *left, FilterNode *right) {
+    return left ? either(left, right) : right;
+}
+
+static FilterNode *all(std::initializer_list<FilterNode *> nodes) {
+    return combine(NodeKind::all_of, nodes.begin(), static_cast<int>(nodes.size()));
+}
+
+static FilterNode *type_filter(const UsedColumn &used, const char *type) {
+    const char **names = static_cast<const char **>(palloc(sizeof(char *)));
+    names[0] = type;
+    return type_node(used.path, {names, 1});
+}
+
+static FilterNode *pattern_filter(const char *path, const char *pattern) {
+    Constant regex{};
+    regex.kind = ConstantKind::regex;
+    regex.text = {pattern, strlen(pattern), ""};
+    return compare_node(path, BTEqualStrategyNumber, regex);
+}
+
+FilterNode *convertible_filter(const UsedColumn &used) {
+    const ColumnRule &rule = used.rule;
+    FilterNode *filter = rule.convertible.count > 0 ? type_node(used.path, rule.convertible) : nullptr;
+    if (!used.field)
+        return filter;
+    if (rule.kind == ColumnKind::uuid) {
+        const uint8_t other = rule.uuid_binary == 4 ? 3 : 4;
+        filter = add_arm(filter, all({compare_node(used.path, BTGreaterEqualStrategyNumber, uuid_bound(other, 0)),
+                                      compare_node(used.path, BTLessEqualStrategyNumber, uuid_bound(other, 0xff))}));
+    }
+    if (rule.kind == ColumnKind::text && used.field->options.on_nul != bson::OnNul::error)
+        filter = add_arm(filter, pattern_filter(used.path, "\\x00"));
+    if (rule.kind == ColumnKind::text && rule.limit >= 0) { /* blanks beyond the limit are cut */
+        ServerValue *field = field_value(used.path);
+        ServerValue *is_longer =
+            operation("$and", {has_type(field, {"string"}),
+                               operation("$gt", {operation_of("$strLenCP", field), integer_value(rule.limit)})});
+        filter = add_arm(filter, all({pattern_filter(used.path, " $"), expression_node(is_longer)}));
+    }
+    return filter;
+}
+
+FilterNode *null_by_oddity_filter(const UsedColumn &used) {
+    if (!used.field)
+        return nullptr;
+    FilterNode *filter = type_filter(used, "undefined");
+    if (used.field->options.on_mismatch == bson::OnMismatch::null && !refusal_in_expression(used))
+        return add_arm(filter, expression_node(odd_value_test(used)));
+    const std::string_view path = used.path;
+    const char *prefix = used.table >= 0 ? used.field->path : "";
+    const size_t own = path.size() - strlen(bson::utf8_name(prefix)); /* what comes before is the table's */
+    for (size_t dot = path.find('.', own); dot != std::string_view::npos; dot = path.find('.', dot + 1)) {
+        const char **names = static_cast<const char **>(palloc(sizeof(char *)));
+        names[0] = "array";
+        filter = add_arm(filter, type_node(pnstrdup(used.path, dot), {names, 1}));
+    }
+    return filter;
+}
+
+FilterNode *odd_filter(const UsedColumn &used) {
+    if (!used.field)
+        return nullptr;
+    FilterNode *filter = null_by_oddity_filter(used);
+    if (used.field->options.on_mismatch == bson::OnMismatch::null)
+        return filter; /* has all that is odd */
+    if (FilterNode *convertible = convertible_filter(used))
+        filter = add_arm(filter, convertible);
+    FilterNode *odd = expression_node(odd_value_test(used));
+    switch (used.rule.kind) {
+    case ColumnKind::numeric:
+        return add_arm(filter, all({type_filter(used, "double"), odd}));
+    case ColumnKind::float64:
+        return add_arm(add_arm(filter, all({type_filter(used, "decimal"), odd})),
+                       all({type_filter(used, "long"), odd}));
+    default:
+        return filter;
+    }
+}
+
+} // namespace mongoferry::query
