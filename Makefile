@@ -4,18 +4,19 @@
 #   make WERROR=1                              warnings are errors
 #   make check                                 every test, on throw-away servers; installs what it needs
 #   make check-unit | check-regress | check-integration | check-fuzz      a part of it
+#   make differential QUERIES=100000 SEED=1    random queries with pushdown on and off, compared
 #
 # Works from another folder too: make -f /path/to/mongoferry/Makefile
 
 source_dir := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
 
 # The targets below bring their own PostgreSQL, and run where none is installed yet: they go without PGXS.
-own_goals := check check-unit check-regress check-integration check-fuzz demo
+own_goals := check check-unit check-regress check-integration check-fuzz differential demo
 
 ifneq (,$(filter $(own_goals),$(MAKECMDGOALS)))
 
 .PHONY: $(own_goals)
-check check-unit check-regress check-integration check-fuzz:
+check check-unit check-regress check-integration check-fuzz differential:
 	@$(source_dir)/test/tools/check $(patsubst check-%,%,$(filter-out check,$@))
 demo:
 	@$(source_dir)/examples/shop/demo

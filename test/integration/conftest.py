@@ -5,6 +5,7 @@ Each worker of pytest-xdist then has servers of its own in that folder, and the 
 """
 
 import os
+import random
 import shutil
 import uuid
 from pathlib import Path
@@ -26,6 +27,8 @@ _TEMPLATE = "mongoferry_template"
 def pytest_configure(config):
     if hasattr(config, "workerinput"):
         return  # a worker: the folder is in its environment
+    # of test_differential.py; chosen here, so that all workers know the same
+    os.environ.setdefault("MONGOFERRY_DIFFERENTIAL_SEED", str(random.randrange(10**9)))
     config.mongoferry_folder = make_run_folder()
     os.environ[_FOLDER] = str(config.mongoferry_folder)
 
@@ -67,6 +70,15 @@ def pytest_runtest_makereport(item, call):
     if report.failed and server is not None and start is not None:
         report.sections.append(("PostgreSQL log of this test", server.log(start)[-8000:]))
     return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the differential test did, and with which seeds."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, lines in report.user_properties:
+            if name == "differential":
+                for line in lines:
+                    terminalreporter.write_line(f"differential: {line}")
 
 
 # --- servers of this worker -------------------------------------------------------------------------------------------

@@ -1,0 +1,343 @@
+"""Runs queries on two sets of foreign tables over the same collections, one with pushdown and one without.
+
+Each side is a session of its own: the schema of its tables is all that its search_path has, so the queries read the same.
+"""
+
+import json
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import psycopg
+from bson.raw_bson import RawBSONDocument
+from psycopg import pq
+
+from . import comparison, deviations
+from .comparison import Outcome
+from .documents import encode
+from .queries import QueryMaker
+from .schemas import IGNORE_CASE, make_schema
+
+PUSHED, KEPT = "pushed", "kept"
+QUERIES_OF_A_SCHEMA = 40
+_STATEMENT_TIMEOUT = "20s"
+
+
+class Side:
+    """A session that sees one set of tables."""
+
+    def __init__(self, connect, schema):
+        self._connect = connect
+        self.schema = schema
+        self.open()
+
+    def open(self):
+        """A new session, after the settings of the last ones are of no use any more, or the backend is gone."""
+        self.connection = self._connect()
+        self._warnings = []
+        self.connection.add_notice_handler(self._note)
+        self.settings = {}
+        self.run(f"SET statement_timeout = '{_STATEMENT_TIMEOUT}'; SET search_path = {self.schema}, public, mongoferry")
+
+    def close(self):
+        self.connection.close()
+
+    def _note(self, diagnostic):
+        if diagnostic.severity == "WARNING":
+            self._warnings.append(diagnostic.message_primary)
+
+    def run(self, sql):
+        """The Outcome of a statement, or of several in one string (the last one's)."""
+        self._warnings = []
+        try:
+            result = self.connection.pgconn.exec_(sql.encode())
+        except psycopg.OperationalError as error:
+            return Outcome(sqlstate="crash", message=str(error))
+        if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+            rows = [tuple(None if (value := result.get_value(row, column)) is None else value.decode() for column in range(result.nfields))
+                    for row in range(result.ntuples)]
+            return Outcome(rows=rows, warnings=tuple(self._warnings))
+        state = result.error_field(pq.DiagnosticField.SQLSTATE)
+        if self.connection.pgconn.status != pq.ConnStatus.OK or state is None:
+            return Outcome(sqlstate="crash", message=result.get_error_message())
+        detail = result.error_field(pq.DiagnosticField.MESSAGE_DETAIL)
+        message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY).decode()
+        return Outcome(sqlstate=state.decode(), message=message + (f" ({detail.decode()})" if detail else ""))
+
+    def must(self, sql):
+        outcome = self.run(sql)
+        if outcome.rows is None:
+            raise AssertionError(f"{outcome}\n{sql}")
+        return outcome
+
+    def apply(self, settings):
+        """Leave the session with these settings and those of open() only."""
+        for name in self.settings.keys() - settings.keys():
+            self.must(f"RESET {name}")
+        for name, value in settings.items():
+            self.must(f"SET {name} = '{value}'")
+        self.settings = dict(settings)
+
+    def answer(self, query):
+        """The Outcome of a Query."""
+        before, statement = query.statements()
+        for one in before:
+            outcome = self.run(one)
+            if outcome.rows is None:
+                return outcome
+        return self.run(statement)
+
+    def plan(self, query, options="VERBOSE, COSTS OFF, FORMAT JSON"):
+        """The plan of a Query that was run just now, as EXPLAIN has it in JSON, or None."""
+        outcome = self.run(query.statements(f"EXPLAIN ({options}) ")[1])
+        return None if outcome.rows is None else json.loads(outcome.rows[0][0])[0]["Plan"]
+
+
+def plan_nodes(plan):
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from plan_nodes(child)
+
+
+def remote_commands(plan):
+    """The commands of a plan's foreign scans, as dicts."""
+    return [json.loads(node["Command"]) for node in plan_nodes(plan) if node.get("Node Type") == "Foreign Scan" and "Command" in node]
+
+
+def _mentions(value, key):
+    if isinstance(value, dict):
+        return key in value or any(_mentions(item, key) for item in value.values())
+    return isinstance(value, list) and any(_mentions(item, key) for item in value)
+
+
+def kinds_of_pushdown(plan):
+    """What of a query went to the server: a set of names."""
+    kinds = set()
+    for node in plan_nodes(plan):
+        if node.get("Node Type") == "Foreign Scan" and node.get("Parallel Aware"):
+            kinds.add("parallel scan")
+        if node.get("Async Capable"):
+            kinds.add("async")
+    for command in remote_commands(plan):
+        stages = command.get("pipeline", [])
+        names = [name for stage in stages for name in stage]
+        filters = [command["filter"]] if command.get("filter") else []
+        filters += [stage["$match"] for stage in stages if stage.get("$match")]
+        if filters:
+            kinds.add("filter")
+        if any(_mentions(one, "$expr") for one in filters):
+            kinds.add("filter with $expr")
+        if "sort" in command or "$sort" in names:
+            kinds.add("sort")
+        if "limit" in command or "$limit" in names:
+            kinds.add("limit")
+        if "$group" in names:
+            kinds.add("group")
+        if "$count" in names or "count" in command:
+            kinds.add("count")
+        if "$lookup" in names:
+            kinds.add("lookup")
+    return kinds
+
+
+@dataclass
+class Disagreement:
+    """`name` is SEED/SCHEMA/QUERY. `plan` is what EXPLAIN said of the side with pushdown."""
+
+    name: str
+    schema: object
+    query: object
+    why: str
+    pushed: Outcome
+    kept: Outcome
+    plan: object = None
+
+
+@dataclass
+class Statistics:
+    queries: int = 0
+    seconds: float = 0.0
+    refused: Counter = field(default_factory=Counter)  # SQLSTATE → queries that failed on both sides
+    rows: int = 0  # queries with at least one row
+    pushed: Counter = field(default_factory=Counter)  # kind of pushdown → queries
+    fallbacks: int = 0  # queries whose pushed plan ran the local plan after all
+    analyzed: int = 0  # queries that were asked
+    allowed: Counter = field(default_factory=Counter)  # why outcomes that differ were allowed to → queries
+    deviations: Counter = field(default_factory=Counter)
+
+    def add(self, other):
+        for name in ("queries", "seconds", "rows", "fallbacks", "analyzed"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("refused", "pushed", "allowed", "deviations"):
+            getattr(self, name).update(getattr(other, name))
+
+    def lines(self):
+        def share(count):
+            return f"{count} ({100 * count / max(self.queries, 1):.1f} %)"
+
+        yield f"{self.queries} queries in {self.seconds:.0f} s, {self.queries / max(self.seconds, 1e-9):.0f} a second; {share(self.rows)} gave rows, " \
+              f"{share(sum(self.refused.values()))} failed on both sides alike"
+        if self.refused:
+            yield "SQLSTATEs of those that failed: " + ", ".join(f"{state} {count}" for state, count in self.refused.most_common())
+        yield "pushed down: " + (", ".join(f"{kind} {share(count)}" for kind, count in sorted(self.pushed.items())) or "nothing")
+        yield f"local plan in place of the pushed one: {self.fallbacks} of {self.analyzed} pushed groups, sorts and joins that EXPLAIN ANALYZE was asked about"
+        if self.allowed:
+            yield "differences that are allowed: " + ", ".join(f"{why} {count}" for why, count in self.allowed.items())
+        for name, count in self.deviations.items():
+            yield f"deviation of the test server: {name}: {count}"
+
+
+class Runner:
+    """Runs the test on one PostgreSQL database, which has the extension, and one MongoDB database."""
+
+    def __init__(self, connect, mongo, uri):
+        self.mongo = mongo
+        self.sides = {schema: Side(connect, schema) for schema in (PUSHED, KEPT)}
+        self.pushed, self.kept = self.sides[PUSHED], self.sides[KEPT]
+        self.statistics = Statistics()
+        address = uri.replace("'", "''")
+        self.kept.must(f"""
+            CREATE SERVER IF NOT EXISTS live FOREIGN DATA WRAPPER mongoferry OPTIONS (uri '{address}', database '{mongo.name}');
+            CREATE USER MAPPING IF NOT EXISTS FOR CURRENT_USER SERVER live; CREATE SCHEMA pushed; CREATE SCHEMA kept; SET search_path = public; {IGNORE_CASE};
+            SET search_path = {KEPT}, public, mongoferry""")
+
+    def close(self):
+        for side in self.sides.values():
+            side.close()
+
+    # --- schemas
+
+    def set_up(self, schema):
+        """Make the collections and both sets of tables."""
+        for collection in schema.collections.values():
+            self.store(schema, collection.name, collection.documents)
+            for path in collection.indexes:
+                self.mongo[self._collection_name(schema, collection.name)].create_index([(path, 1)])
+        self.kept.must("DROP SCHEMA pushed, kept CASCADE; CREATE SCHEMA pushed; CREATE SCHEMA kept")
+        self.kept.must("; ".join(self.ddl(schema)))
+        self.pushed.apply({**schema.settings, **schema.plan_settings})
+        self.kept.apply(schema.settings)
+
+    def ddl(self, schema, tables=None):
+        """The statements that make the foreign tables on both sides."""
+        return [table.ddl(side, pushdown, self._collection_name(schema, table.collection))
+                for side, pushdown in ((PUSHED, "on"), (KEPT, "off")) for table in (schema.tables if tables is None else tables)]
+
+    def store(self, schema, name, documents):
+        """Let a collection have these documents."""
+        collection = self.mongo[self._collection_name(schema, name)]
+        collection.delete_many({})
+        if documents:
+            collection.insert_many([RawBSONDocument(encode(document)) for document in documents])
+
+    def take_down(self, schema):
+        for name in schema.collections:
+            self.mongo.drop_collection(self._collection_name(schema, name))
+
+    @staticmethod
+    def _collection_name(schema, name):
+        return f"{schema.name.replace('/', '_')}_{name}"
+
+    # --- queries
+
+    def compare(self, query):
+        """(why the two sides disagree or None, the outcome with pushdown, the one without)"""
+        pushed, kept = self.pushed.answer(query), self.kept.answer(query)
+        why = comparison.difference(query, pushed, kept, lambda: self._other_plans_fail(query, pushed.sqlstate))
+        return why, pushed, kept
+
+    def _other_plans_fail(self, query, sqlstate):
+        """Whether an error of a join is one that the side without pushdown has too when it evaluates more rows: of each
+        table alone, or with another way to join."""
+        if len(list(query.columns_read())) < 2:
+            return False
+        try:
+            for setting in ("enable_hashjoin", "enable_mergejoin", "enable_nestloop"):
+                self.kept.must(f"SET {setting} = off")
+                if self.kept.answer(query).sqlstate == sqlstate:
+                    return True
+            return any(self.kept.run(f"SELECT {', '.join(columns)} FROM {table}").sqlstate == sqlstate for table, columns in query.columns_read())
+        finally:
+            for setting in ("enable_hashjoin", "enable_mergejoin", "enable_nestloop"):
+                self.kept.must(f"RESET {setting}")
+
+    def run_schema(self, seed, number, queries=QUERIES_OF_A_SCHEMA, only=None, on_disagreement=None):
+        """Run the queries of schema `number`; the Disagreements. on_disagreement(disagreement) is called while the schema is there."""
+        name = f"{seed}/{number}"
+        schema = make_schema(random.Random(name), name)
+        self.set_up(schema)
+        disagreements = []
+        start = time.monotonic()
+        try:
+            for position in range(queries) if only is None else [only]:
+                found = self._run_query(schema, f"{name}/{position}")
+                if found:
+                    disagreements.append(found)
+                    if on_disagreement:
+                        before = time.monotonic()
+                        on_disagreement(found)
+                        start += time.monotonic() - before
+        finally:
+            self.statistics.seconds += time.monotonic() - start
+            self.take_down(schema)
+        return disagreements
+
+    def _run_query(self, schema, name):
+        statistics = self.statistics
+        query = QueryMaker(random.Random(name), schema).query()
+        why, pushed, kept = self.compare(query)
+        if "crash" in (pushed.sqlstate, kept.sqlstate):
+            self.reopen(schema)
+        plan = self.pushed.plan(query)
+        statistics.queries += 1
+        if plan:
+            kinds = kinds_of_pushdown(plan)
+            statistics.pushed.update(kinds)
+            if kinds:
+                statistics.pushed["anything"] += 1
+        if not why:
+            self._count(query, pushed, kept, plan)
+            return None
+        deviation = deviations.explanation(query.text(), remote_commands(plan) if plan else [], pushed, kept)
+        if deviation:
+            statistics.deviations[deviation.name] += 1
+            return None
+        return Disagreement(name, schema, query, why, pushed, kept, plan)
+
+    def _count(self, query, pushed, kept, plan):
+        statistics = self.statistics
+        if kept.rows is None and pushed.rows is None:
+            statistics.refused[kept.sqlstate] += 1
+        elif kept.rows is None:
+            statistics.allowed["refused documents passed over"] += 1
+        elif pushed.rows is None:
+            statistics.allowed["expressions of a join evaluated for other rows"] += 1
+        else:
+            statistics.rows += bool(kept.rows)
+        if plan and pushed.rows is not None and {"group", "count", "sort", "limit", "lookup"} & kinds_of_pushdown(plan):
+            analyzed = self.pushed.plan(query, "ANALYZE, VERBOSE, COSTS OFF, TIMING OFF, FORMAT JSON")
+            statistics.analyzed += analyzed is not None
+            statistics.fallbacks += bool(analyzed) and any(_ran_local_plan(node) for node in plan_nodes(analyzed))
+
+    def reopen(self, schema):
+        """Go on after a backend crashed."""
+        for side in self.sides.values():
+            side.close()
+        end = time.monotonic() + 60
+        for side in self.sides.values():
+            while True:
+                try:
+                    side.open()
+                    break
+                except psycopg.OperationalError:
+                    if time.monotonic() > end:
+                        raise
+                    time.sleep(0.2)
+        self.pushed.apply({**schema.settings, **schema.plan_settings})
+        self.kept.apply(schema.settings)
+
+
+def _ran_local_plan(node):
+    """Whether a foreign scan of an EXPLAIN ANALYZE ran its local plan because the server had reported odd documents."""
+    return node.get("Node Type") == "Foreign Scan" and "Local Plan" in node
