@@ -440,4 +440,27 @@ void report_mismatches(FieldPlan *plan) {
     warn_of_misfits(plan->conversion, plan->columns, plan->column_count);
 }
 
+int count_columns(const FieldPlan *plan) {
+    return plan->column_count;
+}
+
+void take_mismatches(FieldPlan *plan, TakeMismatches take, void *context) {
+    for (int i = 0; i < plan->column_count; ++i) {
+        Column &column = plan->columns[i];
+        if (column.misfits == 0)
+            continue;
+        take(context, i, column.misfits, column.first_id);
+        pfree(column.first_id);
+        column.misfits = 0;
+        column.first_id = nullptr;
+    }
+}
+
+void add_mismatches(FieldPlan *plan, int column, int64_t count, const char *first_id) {
+    Column &to = plan->columns[column];
+    if (to.misfits == 0)
+        to.first_id = MemoryContextStrdup(plan->conversion.context, first_id);
+    to.misfits += count;
+}
+
 } // namespace mongoferry::bson

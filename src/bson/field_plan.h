@@ -62,6 +62,14 @@ bool next_row(FieldPlan *plan, Datum *values, bool *nulls);
  * first _id per column. Called at the end of the scan; resets the counters. */
 void report_mismatches(FieldPlan *plan);
 
+/* For a scan that several processes share. take_mismatches() calls take for each column that would be reported, with
+ * its number (from 0 to below count_columns(), the same in plans made alike), and resets the counters; add_mismatches()
+ * is the reverse. first_id is copied by who wants to keep it. */
+using TakeMismatches = void (*)(void *context, int column, int64_t count, const char *first_id);
+int count_columns(const FieldPlan *plan);
+void take_mismatches(FieldPlan *plan, TakeMismatches take, void *context);
+void add_mismatches(FieldPlan *plan, int column, int64_t count, const char *first_id);
+
 /* For a statement that is run over many small parts: from hold_mismatches() on all plans' reports are added up, in
  * context, until they are told in one WARNING for each foreign table, or forgotten. Context must not go before that. */
 void hold_mismatches(MemoryContext context);

@@ -41,13 +41,15 @@ struct Range {
     Kind kind = Kind::all;
     bson::Document min; /* ids: {"": <_id>}, as one element of any key; empty: open */
     bson::Document max;
-    int64_t first = 0;     /* bytes */
-    int64_t end = -1;      /* -1: open */
-    int64_t size = -1;     /* of the file on disk; -1: not to be compared */
-    int64_t block = -1;    /* archives; -1: none is named */
-    bson::Document ids;    /* list: {"0": <_id>, …} */
-    bson::View raw;        /* not owned: lives as long as the bounds that the range was read from */
-    bson::Document except; /* {"0": <_id>, …}; empty: none */
+    int64_t first = 0;               /* bytes */
+    int64_t end = -1;                /* -1: open */
+    int64_t size = -1;               /* of the file on disk; -1: not to be compared */
+    int64_t block = -1;              /* archives; -1: none is named */
+    bool is_of_running_scan = false; /* bytes: cut while the file is being read, so that a change of it comes in
+                                        between; not in the catalogue's form */
+    bson::Document ids;              /* list: {"0": <_id>, …} */
+    bson::View raw;                  /* not owned: lives as long as the bounds that the range was read from */
+    bson::Document except;           /* {"0": <_id>, …}; empty: none */
 };
 
 /* From and to the catalogue's form. parse_range throws Error (22023, invalid_parameter_value) for bytes that are no

@@ -62,6 +62,11 @@ auto CollectionReader::translating_damage(Body &&body) {
 
 void CollectionReader::enter(const Range &range) {
     const int64_t size = input_.file().size();
+    if (range.size >= 0 && range.size != size && range.is_of_running_scan)
+        throw Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "dump file \"" + to_valid_text(input_.path()) + "\" has changed while it was being read",
+                    "It had " + std::to_string(range.size) + " bytes when the scan began, and has " +
+                        std::to_string(size) + " now.");
     if (range.size >= 0 && range.size != size)
         throw Error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                     "dump file \"" + to_valid_text(input_.path()) + "\" has changed since the task was split",

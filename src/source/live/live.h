@@ -37,6 +37,11 @@ std::vector<CollectionInfo> list_collections(const ConnectionKey &key, const Con
 std::vector<Chunk> split_collection(const ConnectionKey &key, const ConnectionOptions &options,
                                     const std::string &database, const std::string &collection, int64_t chunk_size);
 
+/* The same for a scan that reads all of them at once: at most so many, about even; bytes are not known. A view or a
+ * time series is one, because each range of it may cost as much as all of it. */
+std::vector<Chunk> divide_collection(const ConnectionKey &key, const ConnectionOptions &options,
+                                     const std::string &database, const std::string &collection, int64_t ranges);
+
 /* How many documents are in the range now: exact, counted. A list counts those that exist. range is not raw and has no
  * except. Throws Error 22023 for a range that only a file can have. Interruptible. */
 int64_t count_documents(const ConnectionKey &key, const ConnectionOptions &options, const std::string &database,

@@ -56,6 +56,24 @@ public:
         : key_(key), options_(options), database_(to_utf8(database)), collection_(to_utf8(collection)),
           chunk_size_(std::max<int64_t>(chunk_size, 1)) {}
 
+    /* At most so many ranges, about even, for a scan that reads them all at once: one where each would cost as much as
+     * reading everything. A server that can't read ranges is not complained of. */
+    std::vector<Chunk> divide(int64_t ranges) {
+        warns_ = false;
+        if (id_range_form(key_, options_, database_, collection_) == IdRangeForm::index) {
+            estimate_ = count_of_metadata();
+            chunk_size_ = std::max<int64_t>((estimate_ + ranges - 1) / ranges, 1);
+            try {
+                return split_by_index();
+            } catch (const ServerError &error) {
+                if (!is_index_refusal(error))
+                    throw;
+                remember_id_range_form(key_, options_, database_, collection_, IdRangeForm::expression);
+            }
+        }
+        return chunks({}, estimate_);
+    }
+
     std::vector<Chunk> split() {
         estimate_ = count_of_metadata();
         document_size_ = average_document_size();
@@ -91,12 +109,13 @@ private:
         if (!is_sampled)
             documents = walk(&boundaries);
         if (!boundaries.empty() && !honours_bounds(boundaries)) {
-            pg_guard([&] {
-                ereport(WARNING, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                                  errmsg("server \"%s\" does not read ranges of _id", options_.server_name.c_str()),
-                                  errdetail("It ignores or refuses \"min\" and \"max\" of the command \"find\", as "
-                                            "MongoDB does not. The collection is one chunk.")));
-            });
+            if (warns_)
+                pg_guard([&] {
+                    ereport(WARNING, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                                      errmsg("server \"%s\" does not read ranges of _id", options_.server_name.c_str()),
+                                      errdetail("It ignores or refuses \"min\" and \"max\" of the command \"find\", as "
+                                                "MongoDB does not. The collection is one chunk.")));
+                });
             boundaries.clear();
         }
         return chunks(boundaries, documents);
@@ -299,7 +318,8 @@ private:
     const ConnectionOptions options_;
     const std::string database_;
     const std::string collection_;
-    const int64_t chunk_size_;
+    int64_t chunk_size_;
+    bool warns_ = true;
     int64_t estimate_ = 0;
     double document_size_ = -1;
 };
@@ -309,6 +329,11 @@ private:
 std::vector<Chunk> split_collection(const ConnectionKey &key, const ConnectionOptions &options,
                                     const std::string &database, const std::string &collection, int64_t chunk_size) {
     return Splitter(key, options, database, collection, chunk_size).split();
+}
+
+std::vector<Chunk> divide_collection(const ConnectionKey &key, const ConnectionOptions &options,
+                                     const std::string &database, const std::string &collection, int64_t ranges) {
+    return Splitter(key, options, database, collection, 1).divide(ranges);
 }
 
 } // namespace mongoferry::source::live
