@@ -42,6 +42,14 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node);
 void rescan_foreign_scan(ForeignScanState *node);
 void end_foreign_scan(ForeignScanState *node);
 
+/* parallel.cpp */
+bool is_foreign_scan_parallel_safe(PlannerInfo *root, RelOptInfo *relation, RangeTblEntry *entry);
+Size estimate_dsm_foreign_scan(ForeignScanState *node, ParallelContext *context);
+void initialize_dsm_foreign_scan(ForeignScanState *node, ParallelContext *context, void *coordinate);
+void reinitialize_dsm_foreign_scan(ForeignScanState *node, ParallelContext *context, void *coordinate);
+void initialize_worker_foreign_scan(ForeignScanState *node, shm_toc *toc, void *coordinate);
+void shutdown_foreign_scan(ForeignScanState *node);
+
 /* explain.cpp */
 void explain_foreign_scan(ForeignScanState *node, ExplainState *explain);
 
@@ -68,6 +76,7 @@ struct TableDescription {
     SourceOptions source;
     int32 fetch_size; /* 0: as many documents as the server likes */
     bool pushdown;
+    int parallel_workers; /* how many are planned for a scan; -1: by the collection's size */
 };
 
 /* Reads the catalogs. relation_index is the range table index that the fields' Vars have (0 when it does not matter);
@@ -115,6 +124,8 @@ query::TranslatedTable *translated_tables(const List *tables);
 /* A trial translation of a planner's query (plan.cpp). */
 query::Command try_command(const query::RemoteQuery &remote, const List *tables, const List *relations);
 
+struct ParallelScan; /* parallel.h */
+
 /* ForeignScanState.fdw_state. */
 struct ScanState {
     TableDescription *table;        /* the first one, whose source is read */
@@ -131,6 +142,7 @@ struct ScanState {
     const uint8_t *raw_documents;   /* where the chunk's documents are if it brings them along; else NULL */
     source::Statistics before_open; /* what had been read before the source was opened (again) */
     source::Source *source;         /* likewise; NULL under EXPLAIN without ANALYZE */
+    ParallelScan *parallel;         /* likewise; NULL when this process reads alone */
     bool is_open;
     bool at_end;
     bool runs_local_plan;  /* since the scan started: the outer plan gives the rows */

@@ -5,6 +5,7 @@
 #include "fdw/callbacks.h"
 
 #include "bson/string_info_sink.h"
+#include "fdw/parallel.h"
 #include "pg/guard.h"
 
 extern "C" {
@@ -79,6 +80,18 @@ const char *dump_file_name(const SourceOptions &options) {
     });
 }
 
+/* What came over, to all processes of a parallel scan. */
+void explain_received(const ForeignScanState *node, const ScanState *state, ExplainState *explain) {
+    if (!node->ss.ps.plan->parallel_aware && node->ss.ps.worker_instrument)
+        return; /* workers that read all of it, each for itself, keep to themselves what they received */
+    const source::Statistics statistics = total_statistics(state);
+    ExplainPropertyInteger("Documents Received", nullptr, statistics.documents, explain);
+    ExplainPropertyInteger("Bytes Received", nullptr, statistics.bytes, explain);
+    ExplainPropertyInteger("Batches Received", nullptr, statistics.batches, explain);
+    if (state->parallel && state->parallel->shared)
+        ExplainPropertyInteger("Parts Read", nullptr, state->parallel->shared->parts_taken(), explain);
+}
+
 } // namespace
 
 void explain_foreign_scan(ForeignScanState *node, ExplainState *explain) {
@@ -101,11 +114,10 @@ void explain_foreign_scan(ForeignScanState *node, ExplainState *explain) {
         ExplainPropertyText("Command", "known when the scan starts", explain);
     else if (!source.dump && !state->raw_documents && state->request->range.kind != source::Range::Kind::raw)
         ExplainPropertyText("Command", command_text(*state->request), explain);
+    if (node->ss.ps.plan->parallel_aware)
+        ExplainPropertyText("Divided By", source.dump ? "bytes" : "_id", explain);
     if (explain->analyze && state->source) {
-        const source::Statistics &statistics = state->source->statistics();
-        ExplainPropertyInteger("Documents Received", nullptr, statistics.documents, explain);
-        ExplainPropertyInteger("Bytes Received", nullptr, statistics.bytes, explain);
-        ExplainPropertyInteger("Batches Received", nullptr, statistics.batches, explain);
+        explain_received(node, state, explain);
         if (state->local_plan_runs > 0)
             ExplainPropertyInteger("Local Plan Runs", nullptr, state->local_plan_runs, explain);
     }

@@ -23,6 +23,12 @@ extern "C" Datum mongoferry_handler(PG_FUNCTION_ARGS) {
     routine->ReScanForeignScan = mongoferry::fdw::rescan_foreign_scan;
     routine->EndForeignScan = mongoferry::fdw::end_foreign_scan;
     routine->ExplainForeignScan = mongoferry::fdw::explain_foreign_scan;
+    routine->IsForeignScanParallelSafe = mongoferry::fdw::is_foreign_scan_parallel_safe;
+    routine->EstimateDSMForeignScan = mongoferry::fdw::estimate_dsm_foreign_scan;
+    routine->InitializeDSMForeignScan = mongoferry::fdw::initialize_dsm_foreign_scan;
+    routine->ReInitializeDSMForeignScan = mongoferry::fdw::reinitialize_dsm_foreign_scan;
+    routine->InitializeWorkerForeignScan = mongoferry::fdw::initialize_worker_foreign_scan;
+    routine->ShutdownForeignScan = mongoferry::fdw::shutdown_foreign_scan;
     routine->ImportForeignSchema = mongoferry::fdw::import_foreign_schema;
     PG_RETURN_POINTER(routine);
 }

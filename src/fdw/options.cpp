@@ -82,6 +82,8 @@ const OptionDefinition definitions[] = {
      "documents a batch; without it the server fills its 16 MB"},
     {"pushdown", on_server | on_table, OptionKind::choice, no_minimum, no_maximum, "on|off", "on", false,
      "let the server filter where the answer stays the same"},
+    {"parallel_workers", on_server | on_table, OptionKind::integer, 0, 1024, nullptr, nullptr, false,
+     "worker processes that read the collection together; without it as many as its size is worth"},
     {"on_mismatch", everywhere_read, OptionKind::choice, no_minimum, no_maximum, "error|null", "error", false,
      "what becomes of a value that does not fit its column"},
     {"on_nul", everywhere_read, OptionKind::choice, no_minimum, no_maximum, "error|strip|replace", "error", false,

@@ -7,6 +7,7 @@
 #include "fdw/callbacks.h"
 
 #include "fdw/chunk_condition.h"
+#include "fdw/parallel.h"
 #include "pg/guard.h"
 #include "query/command.h"
 #include "query/filter.h"
@@ -123,6 +124,8 @@ void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid table_id)
     state->tables = list_make1(state->table);
     state->attributes = attributes_read(relation, state->table);
     state->chunk_bounds = take_chunk_condition(relation, table_id);
+    if (state->chunk_bounds)
+        relation->consider_parallel = false; /* what is read of a chunk is noted in this process (chunk_scans.h) */
 
     choose_conditions(relation, state);
 
@@ -144,6 +147,7 @@ void get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid) {
     Cost total = startup + travelling * (document_cost + cpu_tuple_cost + relation->baserestrictcost.per_tuple);
     add_path(relation,
              reinterpret_cast<Path *>(make_foreign_scan_path(root, relation, relation->rows, startup, total)));
+    add_parallel_path(root, relation, state, startup, total);
 }
 
 static List *table_ids(const List *tables) {

@@ -7,6 +7,7 @@
 #include "fdw/callbacks.h"
 
 #include "fdw/chunk_scans.h"
+#include "fdw/parallel.h"
 #include "pg/guard.h"
 #include "query/projection.h"
 #include "source/chunk_source.h"
@@ -356,6 +357,7 @@ void end_foreign_scan(ForeignScanState *node) {
         return;
     if (state->is_open)
         close_source(state);
+    finish_parallel_scan(state);
     bson::report_mismatches(state->plan);
 }
 

@@ -20,6 +20,8 @@ TableDescription *describe_table(Relation relation, Index relation_index, Oid us
     description->fetch_size =
         static_cast<int32>(integer_value(option_text(table->options, server_options, "fetch_size"), 0));
     const char *pushdown = option_text(table->options, server_options, "pushdown");
+    description->parallel_workers =
+        static_cast<int>(integer_value(option_text(table->options, server_options, "parallel_workers"), -1));
     description->pushdown = !pushdown || strcmp(pushdown, "on") == 0;
 
     TupleDesc row = RelationGetDescr(relation);
