@@ -32,6 +32,10 @@ void get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid table);
 ForeignScan *get_foreign_plan(PlannerInfo *root, RelOptInfo *relation, Oid table, ForeignPath *best_path,
                               List *target_list, List *conditions, Plan *outer_plan);
 
+/* join_paths.cpp */
+void get_foreign_join_paths(PlannerInfo *root, RelOptInfo *joined, RelOptInfo *outer, RelOptInfo *inner,
+                            JoinType join_type, JoinPathExtraData *extra);
+
 /* upper.cpp */
 void get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, RelOptInfo *output,
                              void *extra);
@@ -105,7 +109,6 @@ struct RelationInfo {
     /* Every condition is sent exactly, and nothing else stands in the way of doing more on the server than scanning
      * (translation.h: exact). */
     bool exact;
-    List *reasons;         /* of query::Reason *: what is not sent, and why; expressions in plan form */
     Bitmapset *attributes; /* of a base relation: those that the query reads */
     Expr *chunk_bounds;    /* the second argument of in_chunk(); NULL: the whole collection */
 };

@@ -17,6 +17,7 @@ extern "C" Datum mongoferry_handler(PG_FUNCTION_ARGS) {
     routine->GetForeignRelSize = mongoferry::fdw::get_foreign_rel_size;
     routine->GetForeignPaths = mongoferry::fdw::get_foreign_paths;
     routine->GetForeignPlan = mongoferry::fdw::get_foreign_plan;
+    routine->GetForeignJoinPaths = mongoferry::fdw::get_foreign_join_paths;
     routine->GetForeignUpperPaths = mongoferry::fdw::get_foreign_upper_paths;
     routine->BeginForeignScan = mongoferry::fdw::begin_foreign_scan;
     routine->IterateForeignScan = mongoferry::fdw::iterate_foreign_scan;

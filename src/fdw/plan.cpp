@@ -8,13 +8,16 @@
 
 #include "fdw/chunk_condition.h"
 #include "fdw/parallel.h"
+#include "fdw/reasons.h"
 #include "pg/guard.h"
 #include "query/command.h"
 #include "query/filter.h"
+#include "query/join.h"
 
 extern "C" {
 #include "access/table.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -73,10 +76,17 @@ double estimate_documents(const RelOptInfo *relation, const TableDescription *ta
     return default_documents;
 }
 
+/* Why nothing is sent at all, or NULL. */
+const char *reason_to_stay(const TableDescription *table) {
+    if (table->source.dump)
+        return "the documents are read from a file";
+    return table->pushdown ? nullptr : "pushdown is off";
+}
+
 /* Which of the relation's conditions are sent, and what can be done above them. */
-void choose_conditions(RelOptInfo *relation, RelationInfo *state) {
-    const bool sends = state->table->pushdown && !state->table->source.dump;
-    state->exact = sends && !state->chunk_bounds;
+void choose_conditions(PlannerInfo *root, RelOptInfo *relation, RelationInfo *state) {
+    const char *stays = reason_to_stay(state->table);
+    state->exact = !stays && !state->chunk_bounds;
     query::Translation translation{};
     translation.tables = translated_tables(state->tables);
     translation.table_count = 1;
@@ -85,14 +95,19 @@ void choose_conditions(RelOptInfo *relation, RelationInfo *state) {
         Node *condition = reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause);
         List *placeholders = NIL;
         bool exact = false;
-        if (sends && query::translate_condition(
-                         &translation, query::plan_form_of(condition, state->relations, &placeholders), &exact))
+        translation.reasons = NIL;
+        if (!stays && query::translate_condition(
+                          &translation, query::plan_form_of(condition, state->relations, &placeholders), &exact)) {
             state->remote.conditions = lappend(state->remote.conditions, condition);
-        else
+        } else {
             state->has_local_conditions = true;
+            if (!stays)
+                note_condition(root, relation, "condition", condition, translation.reasons);
+        }
         state->exact = state->exact && exact;
     }
-    state->reasons = translation.reasons;
+    if (stays)
+        note_reason(relation_names(root, relation), "everything", stays);
 }
 
 } // namespace
@@ -101,8 +116,14 @@ query::TranslatedTable *translated_tables(const List *tables) {
     auto *translated =
         static_cast<query::TranslatedTable *>(palloc0(sizeof(query::TranslatedTable) * Max(list_length(tables), 1)));
     ListCell *cell;
-    foreach (cell, tables)
-        translated[foreach_current_index(cell)].fields = &static_cast<TableDescription *>(lfirst(cell))->fields;
+    foreach (cell, tables) {
+        const TableDescription *table = static_cast<const TableDescription *>(lfirst(cell));
+        const int position = foreach_current_index(cell);
+        const char *collection = table->source.collection;
+        translated[position].fields = &table->fields;
+        translated[position].collection = pg_server_to_any(collection, static_cast<int>(strlen(collection)), PG_UTF8);
+        translated[position].prefix = position > 0 ? query::joined_field(position) : nullptr;
+    }
     return translated;
 }
 
@@ -127,7 +148,7 @@ void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid table_id)
     if (state->chunk_bounds)
         relation->consider_parallel = false; /* what is read of a chunk is noted in this process (chunk_scans.h) */
 
-    choose_conditions(relation, state);
+    choose_conditions(root, relation, state);
 
     double documents = state->chunk_bounds ? estimate_chunk_documents(state->chunk_bounds)
                                            : estimate_documents(relation, state->table);

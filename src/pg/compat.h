@@ -91,6 +91,20 @@ inline ForeignPath *make_foreign_upper_path(PlannerInfo *root, RelOptInfo *relat
 #endif
 }
 
+inline ForeignPath *make_foreign_join_path(PlannerInfo *root, RelOptInfo *relation, double rows, Cost startup,
+                                           Cost total, Path *local_path, List *fdw_private) {
+#if PG_VERSION_NUM >= 180000
+    return create_foreign_join_path(root, relation, nullptr, rows, 0, startup, total, NIL, relation->lateral_relids,
+                                    local_path, NIL, fdw_private);
+#elif PG_VERSION_NUM >= 170000
+    return create_foreign_join_path(root, relation, nullptr, rows, startup, total, NIL, relation->lateral_relids,
+                                    local_path, NIL, fdw_private);
+#else
+    return create_foreign_join_path(root, relation, nullptr, rows, startup, total, NIL, relation->lateral_relids,
+                                    local_path, fdw_private);
+#endif
+}
+
 /* A set of things to wait for, freed with FreeWaitEventSet() or, where PostgreSQL can, when an error ends the
  * statement. */
 inline WaitEventSet *create_statement_wait_event_set(int events) {

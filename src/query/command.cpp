@@ -1,7 +1,9 @@
 /* See command.h. */
 #include "query/command.h"
 
+#include "pg/encoding.h"
 #include "query/filter_node.h"
+#include "query/join.h"
 #include "query/projection.h"
 
 #include <string_view>
@@ -27,6 +29,28 @@ static bool translate_conditions(Translation *translation, const List *condition
     return true;
 }
 
+/* Columns as they stand in the documents. */
+static bool set_plain_outputs(const Translation *translation, const RemoteQuery &query, Command *command) {
+    command->output_count = list_length(query.output);
+    command->outputs = static_cast<OutputField *>(palloc0(sizeof(OutputField) * Max(command->output_count, 1)));
+    ListCell *cell;
+    foreach (cell, query.output) {
+        int table;
+        AttrNumber column;
+        const Field *field = field_of(translation, static_cast<Node *>(lfirst(cell)), &table, &column);
+        if (!field || strcmp(field->path, "$$INDEX") == 0)
+            return false;
+        const bool is_document = strcmp(field->path, "$$ROOT") == 0;
+        const char *prefix = translation->tables[table].prefix;
+        if (is_document && !prefix && query.joins != NIL)
+            return false; /* the joined documents would be in it */
+        const char *path = !prefix ? field->path : is_document ? prefix : psprintf("%s.%s", prefix, field->path);
+        command->outputs[foreach_current_index(cell)] = {field->column_name, path, field->type, field->typmod,
+                                                         field->options};
+    }
+    return true;
+}
+
 Command make_command(const RemoteQuery &query, const TranslatedTable *tables, int table_count, bool values_known) {
     Command command{};
     command.limit = -1;
@@ -38,19 +62,24 @@ Command make_command(const RemoteQuery &query, const TranslatedTable *tables, in
     command.sendable = translate_conditions(&translation, query.conditions, !rows_of_a_table, &command);
     if (!command.sendable || rows_of_a_table)
         return command;
-    command.sendable = false;
+    command.pipeline = array_value({});
+    command.sendable = query.joins == NIL || append_join_stages(&translation, query, &command);
+    if (command.sendable)
+        command.sendable = set_plain_outputs(&translation, query, &command);
     return command;
 }
 
-/* What a scan of a table's rows reads. */
-static bson::Document projection_of(const RemoteQuery &query, const RelationFields &fields) {
-    std::vector<std::string_view> paths;
+/* What a scan of a table's rows reads, or what outputs of plain columns are made of. */
+static bson::Document projection_of(const Command &command, const RemoteQuery &query, const RelationFields &fields) {
+    std::vector<std::string> paths;
+    for (int i = 0; i < command.output_count; ++i)
+        paths.push_back(to_utf8(command.outputs[i].path));
     ListCell *cell;
     foreach (cell, query.attributes)
-        paths.push_back(fields.fields[lfirst_int(cell) - 1].path);
+        paths.push_back(to_utf8(fields.fields[lfirst_int(cell) - 1].path));
     if (fields.unwind)
-        paths.push_back(fields.unwind);
-    return make_projection(paths);
+        paths.push_back(to_utf8(fields.unwind));
+    return make_projection({paths.begin(), paths.end()});
 }
 
 void write_command(const Command &command, const RemoteQuery &query, const TranslatedTable *tables,
@@ -62,10 +91,12 @@ void write_command(const Command &command, const RemoteQuery &query, const Trans
     request->sort.clear();
     if (command.pipeline) {
         request->projection.clear();
+        if (!query.grouped)
+            request->projection = projection_of(command, query, *tables[0].fields);
         request->pipeline = render_document(command.pipeline);
         return;
     }
-    request->projection = projection_of(query, *tables[0].fields);
+    request->projection = projection_of(command, query, *tables[0].fields);
     if (command.sort)
         request->sort = render_document(command.sort);
     request->offset = command.offset;

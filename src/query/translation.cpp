@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -69,11 +70,13 @@ ServerValue *odd_test(const Translation *translation) {
     return arms->count == 1 ? arms->items[0] : any;
 }
 
-FilterNode *odd_uses_filter(const Translation *translation) {
+FilterNode *odd_uses_filter(const Translation *translation, int table) {
     FilterNode *filter = nullptr;
     ListCell *cell;
     foreach (cell, translation->uses) {
         const FieldUse *use = static_cast<const FieldUse *>(lfirst(cell));
+        if (use->table != table)
+            continue;
         FilterNode *odd = odd_filter(column_at(translation, use->table, use->column));
         filter = filter && odd ? either(filter, odd) : odd ? odd : filter;
     }

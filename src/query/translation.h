@@ -29,9 +29,9 @@ namespace mongoferry::query {
 /* A table of the query; Vars have its position, from 1 on, as varno. */
 struct TranslatedTable {
     const RelationFields *fields;
-    const char *prefix; /* path under which a join's stage has put the table's document; NULL: at the top */
-    bool nullable;      /* the inner side of a left join: its document may be missing */
-    bool unwound;       /* a $unwind stage has put one element in the place of the array of an unwound table */
+    const char *collection; /* UTF-8 */
+    const char *prefix;     /* path under which a join's stage has put the table's document; NULL: at the top */
+    bool unwound;           /* a $unwind stage has put one element in the place of the array of an unwound table */
 };
 
 /* An expression whose value a stage has already put under a path: keys and aggregates after $group. Native or null. */
@@ -85,9 +85,9 @@ ServerValue *translate_operand(Translation *translation, Node *expression);
 /* A boolean expression that is true for documents that are odd in a used field or give trouble; NULL: there is no such
  * document. */
 ServerValue *odd_test(const Translation *translation);
-/* The same of the uses alone as a query predicate, for a probe; without the documents that a scan refuses. NULL: there
- * is no such document. */
-FilterNode *odd_uses_filter(const Translation *translation);
+/* The same of the uses of one table alone as a query predicate, for a probe; without the documents that a scan refuses.
+ * NULL: there is no such document. */
+FilterNode *odd_uses_filter(const Translation *translation, int table = 0);
 
 /* A constant of a type as a value of the server's; false, with a reason, if there is none that is the same. */
 bool make_constant(Translation *translation, const Const *constant, int placeholder, Constant *made);
@@ -101,7 +101,7 @@ int placeholder_of(Node *expression);
 
 /* The column behind an expression of a plain Var (or a Var relabelled); NULL if it is none. table from 0 on. */
 const Field *field_of(const Translation *translation, Node *expression, int *table, AttrNumber *column);
-/* The path of a table's field, below the table's prefix. Palloc'd or as it is. */
+/* The path of a table's field in UTF-8, below the table's prefix. Palloc'd or as it is. */
 const char *path_of(const Translation *translation, int table, const Field *field);
 
 } // namespace mongoferry::query

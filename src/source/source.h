@@ -29,7 +29,7 @@ struct Request {
     bson::Document sort;       /* or empty */
     int64_t offset = 0;        /* documents that are passed over, after sort */
     int64_t limit = 0;         /* documents; 0 = all */
-    bson::Document pipeline; /* stages behind the filter, under "0", "1" …, or empty; without projection, sort, offset
+    bson::Document pipeline; /* stages between filter and projection, under "0", "1" …, or empty; without sort, offset
                               * and limit. For live servers alone. */
     bool sample = false;     /* a live server chooses the limit's documents at random ($sample); files give the first */
     int32_t batch_size = 0;  /* documents a batch; 0 = the server's default, which fills 16 MB */

@@ -104,12 +104,12 @@ static bson::Document aggregate_command(const Request &request, std::string_view
         bson::Builder size;
         size.append_int64("size", request.limit);
         append_stage(&command, "$sample", size.finish());
-        append_stage(&command, "$project", request.projection);
     } else {
         bson::Iterator stage(bson::view_of(request.pipeline));
         while (stage.next())
             command.append_value(command.array_key(), stage.value());
     }
+    append_stage(&command, "$project", request.projection);
     command.end();
     /* Groups and sorts beyond the server's memory go to its disk. */
     if (!request.pipeline.empty())

@@ -1,0 +1,80 @@
+"""Joins of collections on the server: the same rows as with pushdown off."""
+
+import pytest
+from bson import Decimal128, Int64, ObjectId
+
+ORDERS = [
+    *({"_id": i, "customer": i % 7, "code": f"c{i % 5}", "total": i} for i in range(40)),
+    {"_id": 100},
+    {"_id": 101, "customer": None, "code": None},
+    {"_id": 102, "customer": 3.0, "code": ""},
+    {"_id": 103, "customer": Int64(4), "code": "$c1"},
+    {"_id": 104, "customer": Decimal128("5.0"), "code": "C1"},
+    {"_id": 105, "customer": 99},
+]
+CUSTOMERS = [
+    *({"_id": i, "name": f"name {i}", "code": f"c{i}", "city": {"id": i % 3}} for i in range(6)),
+    {"_id": 50, "name": None},
+    {"_id": 51, "name": "no code", "code": None},
+    {"_id": 52, "name": "twice", "code": "c1", "city": {"id": None}},
+    {"_id": 53, "code": "$c1", "city": 5},
+]
+CITIES = [{"_id": i, "name": f"city {i}"} for i in range(2)]
+
+QUERIES = [
+    "SELECT o._id, c.name FROM {0}_orders o JOIN {0}_customers c ON c._id = o.customer",
+    "SELECT o._id, c.name FROM {0}_orders o JOIN {0}_customers c ON c.code = o.code",
+    "SELECT o._id, c._id, c.name FROM {0}_orders o LEFT JOIN {0}_customers c ON c._id = o.customer",
+    "SELECT o._id, o.code, c._id FROM {0}_orders o LEFT JOIN {0}_customers c ON c.code = o.code",
+    "SELECT o._id FROM {0}_orders o WHERE EXISTS (SELECT 1 FROM {0}_customers c WHERE c._id = o.customer)",
+    "SELECT o._id FROM {0}_orders o WHERE o.code IN (SELECT code FROM {0}_customers)",
+    "SELECT o._id FROM {0}_orders o WHERE NOT EXISTS (SELECT 1 FROM {0}_customers c WHERE c.code = o.code)",
+    "SELECT o._id FROM {0}_orders o LEFT JOIN {0}_customers c ON c.code = o.code WHERE c._id IS NULL",
+    "SELECT o._id, c.name, t.name FROM {0}_orders o JOIN {0}_customers c ON c._id = o.customer JOIN {0}_cities t ON t._id = c.city",
+    "SELECT o._id, c.name, t.name FROM {0}_orders o LEFT JOIN {0}_customers c ON c._id = o.customer"
+    " LEFT JOIN {0}_cities t ON t._id = c.city",
+]
+WITH_CONDITIONS = [
+    "SELECT o._id, c.name FROM {0}_orders o JOIN {0}_customers c ON c._id = o.customer WHERE o.total > 20",
+    "SELECT o._id, c.name FROM {0}_orders o JOIN {0}_customers c ON c._id = o.customer WHERE c.city = 1",
+    "SELECT o._id, c.name FROM {0}_orders o LEFT JOIN {0}_customers c ON c._id = o.customer AND c.city = 1",
+    "SELECT o._id, c._id FROM {0}_orders o JOIN {0}_customers c ON c.code = o.code AND c._id < o.total",
+]
+
+
+@pytest.fixture
+def tables(mongo, live_server, connection):
+    mongo.orders.insert_many(ORDERS)
+    mongo.customers.insert_many(CUSTOMERS)
+    mongo.cities.insert_many(CITIES)
+    mongo.customers.create_index("code")
+    for prefix, pushdown in (("pushed", "on"), ("kept", "off")):
+        for name, columns in (
+            ("orders", "_id int, customer int, code text, total int"),
+            ("customers", "_id int, name text, code text, city int OPTIONS (field 'city.id'), document jsonb OPTIONS (field '$$ROOT')"),
+            ("cities", "_id int, name text"),
+        ):
+            connection.execute(
+                f"CREATE FOREIGN TABLE {prefix}_{name} ({columns}) SERVER {live_server}"
+                f" OPTIONS (collection '{name}', pushdown '{pushdown}', on_mismatch 'null')"
+            )
+    connection.execute("SET client_min_messages = error")
+    for method in ("hashjoin", "mergejoin", "nestloop"):
+        connection.execute(f"SET enable_{method} = off")  # whatever the costs say of tables this small
+    return connection
+
+
+def rows(connection, query, prefix):
+    return sorted(map(repr, connection.execute(query.format(prefix)).fetchall()))
+
+
+def plan(connection, query):
+    return "\n".join(line for (line,) in connection.execute("EXPLAIN (VERBOSE) " + query))
+
+
+@pytest.mark.parametrize("query", QUERIES + WITH_CONDITIONS)
+def test_a_join_on_the_server_gives_the_same_rows(tables, query):
+    text = plan(tables, query.format("pushed"))
+    assert "$lookup" in text, text
+    assert rows(tables, query, "pushed") == rows(tables, query, "kept")
+    assert "$lookup" not in plan(tables, query.format("kept"))
