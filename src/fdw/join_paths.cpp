@@ -72,8 +72,8 @@ bool read_conditions(const RelOptInfo *outer, const RelOptInfo *inner, const Rel
     foreach (cell, conditions) {
         const RestrictInfo *info = lfirst_node(RestrictInfo, cell);
         /* Of WHERE: after the join. A semi join's own may look like that too, and means the same there. */
-        const bool of_where = (join->type == JOIN_LEFT || join->type == JOIN_ANTI) &&
-                              RINFO_IS_PUSHED_DOWN(info, joined->relids);
+        const bool of_where =
+            (join->type == JOIN_LEFT || join->type == JOIN_ANTI) && RINFO_IS_PUSHED_DOWN(info, joined->relids);
         query::JoinKey key;
         if (!of_where && read_key(info, outer->relids, inner->relids, &key)) {
             query::JoinKey *copy = static_cast<query::JoinKey *>(palloc(sizeof(query::JoinKey)));

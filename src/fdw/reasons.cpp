@@ -28,13 +28,9 @@ List *collect_reasons(void (*plan)(void *), void *argument) {
     Collection *const outer = current;
     current = &collection;
     PG_TRY();
-    {
-        plan(argument);
-    }
+    { plan(argument); }
     PG_FINALLY();
-    {
-        current = outer;
-    }
+    { current = outer; }
     PG_END_TRY();
     return collection.reasons;
 }

@@ -1,6 +1,6 @@
 /*
- * mongoferry.why_not_pushed(query): plans a query, without running it, and tells what of it is not sent to a server, and
- * why.
+ * mongoferry.why_not_pushed(query): plans a query, without running it, and tells what of it is not sent to a server,
+ * and why.
  */
 #include "fdw/reasons.h"
 

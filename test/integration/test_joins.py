@@ -29,12 +29,12 @@ QUERIES = [
     "SELECT o._id FROM {0}_orders o WHERE EXISTS (SELECT 1 FROM {0}_customers c WHERE c._id = o.customer)",
     "SELECT o._id FROM {0}_orders o WHERE o.code IN (SELECT code FROM {0}_customers)",
     "SELECT o._id FROM {0}_orders o WHERE NOT EXISTS (SELECT 1 FROM {0}_customers c WHERE c.code = o.code)",
-    "SELECT o._id FROM {0}_orders o LEFT JOIN {0}_customers c ON c.code = o.code WHERE c._id IS NULL",
     "SELECT o._id, c.name, t.name FROM {0}_orders o JOIN {0}_customers c ON c._id = o.customer JOIN {0}_cities t ON t._id = c.city",
     "SELECT o._id, c.name, t.name FROM {0}_orders o LEFT JOIN {0}_customers c ON c._id = o.customer"
     " LEFT JOIN {0}_cities t ON t._id = c.city",
 ]
 WITH_CONDITIONS = [
+    "SELECT o._id FROM {0}_orders o LEFT JOIN {0}_customers c ON c.code = o.code WHERE c._id IS NULL",
     "SELECT o._id, c.name FROM {0}_orders o JOIN {0}_customers c ON c._id = o.customer WHERE o.total > 20",
     "SELECT o._id, c.name FROM {0}_orders o JOIN {0}_customers c ON c._id = o.customer WHERE c.city = 1",
     "SELECT o._id, c.name FROM {0}_orders o LEFT JOIN {0}_customers c ON c._id = o.customer AND c.city = 1",
@@ -72,9 +72,13 @@ def plan(connection, query):
     return "\n".join(line for (line,) in connection.execute("EXPLAIN (VERBOSE) " + query))
 
 
-@pytest.mark.parametrize("query", QUERIES + WITH_CONDITIONS)
-def test_a_join_on_the_server_gives_the_same_rows(tables, query):
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_join_is_done_on_the_server(tables, query):
     text = plan(tables, query.format("pushed"))
     assert "$lookup" in text, text
+
+
+@pytest.mark.parametrize("query", QUERIES + WITH_CONDITIONS)
+def test_a_join_on_the_server_gives_the_same_rows(tables, query):
     assert rows(tables, query, "pushed") == rows(tables, query, "kept")
     assert "$lookup" not in plan(tables, query.format("kept"))
