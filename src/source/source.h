@@ -32,7 +32,8 @@ struct Request {
     bson::Document pipeline; /* stages between filter and projection, under "0", "1" …, or empty; without sort, offset
                               * and limit. For live servers alone. */
     bool sample = false;     /* a live server chooses the limit's documents at random ($sample); files give the first */
-    int32_t batch_size = 0;  /* documents a batch; 0 = the server's default, which fills 16 MB */
+    bool sample_on_disk = false; /* a sample so large that the server may have to sort it on its disk */
+    int32_t batch_size = 0;      /* documents a batch; 0 = the server's default, which fills 16 MB */
 };
 
 /*

@@ -101,6 +101,9 @@ void Connection::raise_interrupt() {
     if (context_.error)
         throw PgError(context_.error);
     pg_guard([] { CHECK_FOR_INTERRUPTS(); });
+    if (context_.out_of_time)
+        throw ConnectionError(ERRCODE_QUERY_CANCELED,
+                              "server \"" + options_.server_name + "\" did not answer in the time that it was given");
     throw Error(ERRCODE_QUERY_CANCELED, "canceling statement due to user request");
 }
 

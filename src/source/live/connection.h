@@ -64,6 +64,10 @@ public:
      * leftovers of a broken connection together. Never throws, never raises; silent on failure. */
     void discard(const Leftover &leftover) noexcept;
 
+    /* From now on, calls that are not done at this monotonic_time() throw ConnectionError (57014), and the connection
+     * is broken. no_deadline: as long as it takes. */
+    void set_time_limit(int64_t until) noexcept { context_.time_limit = until; }
+
     bool broken() const noexcept { return broken_; }
     /* True once a command has been answered. */
     bool proven() const noexcept { return proven_; }

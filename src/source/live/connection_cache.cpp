@@ -5,6 +5,7 @@
 #include "source/live/connection_cache.h"
 
 #include "pg/guard.h"
+#include "source/live/collection_statistics.h"
 #include "source/live/driver.h"
 #include "source/live/live.h"
 
@@ -143,6 +144,7 @@ std::vector<CachedConnection> cached_connections() {
 
 template <typename Condition>
 static bool disconnect_where(Condition &&condition, bool *in_use) {
+    forget_statistics();
     Connections &all = connections();
     bool closed = false;
     bool stayed = false;

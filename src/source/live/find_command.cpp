@@ -111,8 +111,8 @@ static bson::Document aggregate_command(const Request &request, std::string_view
     }
     append_stage(&command, "$project", request.projection);
     command.end();
-    /* Groups and sorts beyond the server's memory go to its disk. */
-    if (!request.pipeline.empty())
+    /* Groups and sorts beyond the server's memory go to its disk. Not otherwise: some services forbid it. */
+    if (!request.pipeline.empty() || request.sample_on_disk)
         command.append_bool("allowDiskUse", true);
     command.begin_document("cursor");
     if (request.batch_size > 0)

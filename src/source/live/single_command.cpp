@@ -6,19 +6,32 @@
 
 namespace mongoferry::source::live {
 
+/* The cached one, but not where it could break under a scan. */
+static std::shared_ptr<Connection> connection_for(const ConnectionKey &key, const ConnectionOptions &options,
+                                                  bool is_limited) {
+    std::shared_ptr<Connection> cached = cached_connection(key, options);
+    return is_limited && cached->users > 0 ? std::make_shared<Connection>(options) : cached;
+}
+
 namespace {
 
 /* What has to be given up if it isn't answered, in this order. */
 class Attempt {
 public:
     Attempt(const ConnectionKey &key, const ConnectionOptions &options, const std::string &database,
-            const std::string &collection)
-        : connection_(cached_connection(key, options)), database_(database), collection_(collection) {}
+            const std::string &collection, int64_t time_limit)
+        : connection_(connection_for(key, options, time_limit != no_deadline)), database_(database),
+          collection_(collection), is_limited_(time_limit != no_deadline) {
+        connection_->set_time_limit(time_limit);
+    }
     ~Attempt() {
         if (inside_driver()) {
             (void)session_.release();
             return;
         }
+        connection_->set_time_limit(no_deadline);
+        if (is_limited_)
+            in_flight_ = false;
         connection_->discard({&server_, &database_, &collection_, 0, session_.get(), in_flight_});
         DriverScope scope(true);
         session_.reset();
@@ -48,6 +61,7 @@ private:
     SessionHandle session_;
     const std::string &database_;
     const std::string &collection_;
+    const bool is_limited_;
     bool in_flight_ = false; /* the command was sent and its reply has not come */
 };
 
@@ -57,7 +71,7 @@ void run_single_command(const ConnectionKey &key, const ConnectionOptions &optio
                         const std::string &collection, const SingleCommand &command, BsonHandle *reply) {
     const int64_t start = monotonic_time();
     for (bool again = false;; again = true) {
-        Attempt attempt(key, options, database, collection);
+        Attempt attempt(key, options, database, collection, command.time_limit);
         const bool was_proven = attempt.was_proven();
         try {
             attempt.run(command, reply);

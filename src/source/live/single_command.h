@@ -6,6 +6,7 @@
 #include "bson/builder.h"
 #include "source/live/connection_options.h"
 #include "source/live/driver_handles.h"
+#include "source/live/stream_context.h"
 
 #include <string>
 
@@ -15,6 +16,10 @@ namespace mongoferry::source::live {
 struct SingleCommand {
     bson::Document command;
     bool read_concern;
+    /* When it has to be done, connecting included, as a monotonic_time(); else ConnectionError (57014). Such a command
+     * leaves the connection of an open scan alone, for the lack of an answer breaks a connection: it takes one of its
+     * own then. The server has to be told by maxTimeMS when to stop: nothing is given up there. */
+    int64_t time_limit = no_deadline;
 };
 
 /* Runs it on the cached connection, which is replaced once if it turns out to be dead: so only for commands that read.

@@ -41,7 +41,13 @@ void StreamContext::set_protocol_violation(const char *what) noexcept {
 bool StreamContext::must_give_up() noexcept {
     if (given_up)
         return true;
-    if (mode == Mode::bounded || !InterruptPending || InterruptHoldoffCount != 0 || CritSectionCount != 0)
+    if (mode == Mode::bounded)
+        return false;
+    if (time_limit != no_deadline && monotonic_time() >= time_limit) {
+        given_up = out_of_time = true;
+        return true;
+    }
+    if (!InterruptPending || InterruptHoldoffCount != 0 || CritSectionCount != 0)
         return false;
     if (ProcDiePending || (QueryCancelPending && QueryCancelHoldoffCount == 0)) {
         /* Left pending: it is raised when the driver has returned and has been cleaned up after. Raised from here, a
@@ -117,6 +123,7 @@ StreamContext::Wait StreamContext::wait(struct pollfd *sockets, size_t count, in
     until = std::min(until, deadline);
     if (mode == Mode::bounded)
         return given_up ? Wait::given_up : wait_bounded(sockets, count, until);
+    until = std::min(until, time_limit);
     for (;;) {
         if (must_give_up())
             return Wait::given_up;
@@ -127,7 +134,7 @@ StreamContext::Wait StreamContext::wait(struct pollfd *sockets, size_t count, in
         if (ready < 0 && errno != EINTR)
             return Wait::given_up;
         if (monotonic_time() >= until)
-            return Wait::timed_out;
+            return must_give_up() ? Wait::given_up : Wait::timed_out;
         LatchWait latch_wait{sockets, count, milliseconds_until(until)};
         error = guard_detail::run_under_pg_try(wait_for_latch, &latch_wait);
         if (error) {

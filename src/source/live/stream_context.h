@@ -49,8 +49,12 @@ public:
 
     Mode mode = Mode::interruptible;
     int64_t deadline = no_deadline; /* beyond this no wait lasts */
+    /* Beyond this the connection is given up, as by a cancel; of the interruptible mode only. The driver would go on
+     * with its next try after a wait that has merely ended. */
+    int64_t time_limit = no_deadline;
 
     bool given_up = false;      /* once true it stays: the connection is lost with its half-read reply */
+    bool out_of_time = false;   /* given up because of time_limit */
     ErrorData *error = nullptr; /* what an interrupt raised, to be raised again; NULL if it is still pending */
     bool protocol_violation = false;
     char problem[320] = ""; /* in words, for a detail */
