@@ -25,6 +25,7 @@ extern "C" {
 #include "parser/parsetree.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
+#include "utils/pg_locale.h"
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
 #include "commands/explain_state.h"
@@ -198,6 +199,15 @@ inline bool walk_raw_expression(Node *node, bool (*walker)(Node *, void *), void
 #else
     return raw_expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)),
                                       context);
+#endif
+}
+
+/* Whether a collation compares bytes. */
+inline bool collation_is_c(Oid collation) {
+#if PG_VERSION_NUM >= 180000
+    return OidIsValid(collation) && pg_newlocale_from_collation(collation)->collate_is_c;
+#else
+    return OidIsValid(collation) && lc_collate_is_c(collation);
 #endif
 }
 

@@ -32,8 +32,8 @@ FilterNode *translate_json_condition(Translation *translation, Node *condition);
 struct RuleText {
     const char *subject; /* "arithmetic" */
     const char *sql;
-    const char *mongodb;
-    const char *when; /* what is asked of arguments, what is trouble */
+    const char *mongodb; /* NULL: it is not sent */
+    const char *when;    /* what is asked of arguments, what is trouble; or why it is not sent */
 };
 
 /* The rules of function_rules.cpp, in the order of the manual. */
