@@ -1,7 +1,7 @@
 /* See function_rules.h. The rules are in the files rules_*.cpp, by subject; here they are found. */
 #include "query/function_rules.h"
 
-#include "query/comparison.h"
+#include "query/value_comparison.h"
 #include "query/rule.h"
 
 extern "C" {

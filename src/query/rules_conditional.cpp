@@ -4,7 +4,7 @@
  * SQL has three truth values. translate_truth() asks for one of them and gets an expression with two; as a value a
  * condition is true, false or null.
  */
-#include "query/comparison.h"
+#include "query/value_comparison.h"
 #include "query/rule.h"
 
 extern "C" {
@@ -94,9 +94,9 @@ static ServerValue *array_comparison_truth(Translation *translation, ScalarArray
         else
             append_item(list, member);
     }
-    if (constants_only && types.comparison == Comparison::equal && expression->useOr)
+    if (constants_only && types.comparison == ValueComparison::equal && expression->useOr)
         return in_list(left, list, has_null, truth);
-    if (constants_only && types.comparison == Comparison::unequal && !expression->useOr)
+    if (constants_only && types.comparison == ValueComparison::unequal && !expression->useOr)
         return in_list(left, list, has_null, !truth);
 
     /* ANY is true if one comparison is, and false if all are; ALL the other way round. */

@@ -10,12 +10,12 @@
 
 namespace mongoferry::query {
 
-enum class Comparison : uint8_t { equal, unequal, less, less_equal, greater, greater_equal };
+enum class ValueComparison : uint8_t { equal, unequal, less, less_equal, greater, greater_equal };
 
-Comparison negated(Comparison comparison);
+ValueComparison negated(ValueComparison comparison);
 
 struct ComparedTypes {
-    Comparison comparison;
+    ValueComparison comparison;
     bool has_nan;
 };
 

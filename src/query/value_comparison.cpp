@@ -1,5 +1,5 @@
-/* See comparison.h. */
-#include "query/comparison.h"
+/* See value_comparison.h. */
+#include "query/value_comparison.h"
 
 #include "bson/number_text.h"
 #include "bson/objectid_type_id.h"
@@ -15,20 +15,20 @@ extern "C" {
 
 namespace mongoferry::query {
 
-Comparison negated(Comparison comparison) {
+ValueComparison negated(ValueComparison comparison) {
     switch (comparison) {
-    case Comparison::equal:
-        return Comparison::unequal;
-    case Comparison::unequal:
-        return Comparison::equal;
-    case Comparison::less:
-        return Comparison::greater_equal;
-    case Comparison::less_equal:
-        return Comparison::greater;
-    case Comparison::greater:
-        return Comparison::less_equal;
-    case Comparison::greater_equal:
-        return Comparison::less;
+    case ValueComparison::equal:
+        return ValueComparison::unequal;
+    case ValueComparison::unequal:
+        return ValueComparison::equal;
+    case ValueComparison::less:
+        return ValueComparison::greater_equal;
+    case ValueComparison::less_equal:
+        return ValueComparison::greater;
+    case ValueComparison::greater:
+        return ValueComparison::less_equal;
+    case ValueComparison::greater_equal:
+        return ValueComparison::less;
     }
     return comparison;
 }
@@ -50,26 +50,26 @@ static StrategyNumber btree_strategy(Oid operator_id, Oid type) {
                : static_cast<StrategyNumber>(InvalidStrategy);
 }
 
-static bool comparison_of(Oid operator_id, Oid type, Comparison *comparison) {
+static bool comparison_of(Oid operator_id, Oid type, ValueComparison *comparison) {
     switch (btree_strategy(operator_id, type)) {
     case BTLessStrategyNumber:
-        *comparison = Comparison::less;
+        *comparison = ValueComparison::less;
         return true;
     case BTLessEqualStrategyNumber:
-        *comparison = Comparison::less_equal;
+        *comparison = ValueComparison::less_equal;
         return true;
     case BTEqualStrategyNumber:
-        *comparison = Comparison::equal;
+        *comparison = ValueComparison::equal;
         return true;
     case BTGreaterEqualStrategyNumber:
-        *comparison = Comparison::greater_equal;
+        *comparison = ValueComparison::greater_equal;
         return true;
     case BTGreaterStrategyNumber:
-        *comparison = Comparison::greater;
+        *comparison = ValueComparison::greater;
         return true;
     default: {
         const Oid negator = get_negator(operator_id);
-        *comparison = Comparison::unequal;
+        *comparison = ValueComparison::unequal;
         return OidIsValid(negator) && btree_strategy(negator, type) == BTEqualStrategyNumber;
     }
     }
@@ -126,7 +126,8 @@ bool read_comparison(Oid operator_id, Oid collation, ComparedTypes *types, const
         return false;
     }
     types->has_nan = has_nan(left_type);
-    const bool is_equality = types->comparison == Comparison::equal || types->comparison == Comparison::unequal;
+    const bool is_equality =
+        types->comparison == ValueComparison::equal || types->comparison == ValueComparison::unequal;
     return is_equality ? is_equal_alike(left_type, collation, why) : is_ordered_alike(left_type, collation, why);
 }
 
@@ -174,23 +175,24 @@ static ServerValue *less_with_nan(bool or_equal, ServerValue *left, ServerValue 
 ServerValue *compare_values(ComparedTypes types, ServerValue *left, ServerValue *right) {
     if (is_null_constant(left) || is_null_constant(right))
         return boolean_value(false);
-    if (types.comparison == Comparison::greater || types.comparison == Comparison::greater_equal) {
+    if (types.comparison == ValueComparison::greater || types.comparison == ValueComparison::greater_equal) {
         std::swap(left, right);
-        types.comparison = types.comparison == Comparison::greater ? Comparison::less : Comparison::less_equal;
+        types.comparison =
+            types.comparison == ValueComparison::greater ? ValueComparison::less : ValueComparison::less_equal;
     }
     return with_names("left", left, "right", right, [&](ServerValue *a, ServerValue *b) -> ServerValue * {
         switch (types.comparison) {
-        case Comparison::equal: /* of two equals, neither is null if one is not */
+        case ValueComparison::equal: /* of two equals, neither is null if one is not */
             return all_of({is_constant(b) ? nullptr : something_unless_constant(a), operation("$eq", {a, b})});
-        case Comparison::unequal:
+        case ValueComparison::unequal:
             return all_of({something_unless_constant(a), something_unless_constant(b), operation("$ne", {a, b})});
-        case Comparison::less:
-        case Comparison::less_equal:
+        case ValueComparison::less:
+        case ValueComparison::less_equal:
         default:
             if (types.has_nan)
-                return less_with_nan(types.comparison == Comparison::less_equal, a, b);
+                return less_with_nan(types.comparison == ValueComparison::less_equal, a, b);
             return all_of({something_unless_constant(a),
-                           operation(types.comparison == Comparison::less ? "$lt" : "$lte", {a, b})});
+                           operation(types.comparison == ValueComparison::less ? "$lt" : "$lte", {a, b})});
         }
     });
 }
