@@ -51,7 +51,7 @@ private:
     pg_atomic_uint32 *is_taken_;
 };
 
-/* The size of a collection that can be read in parts, in pages; 0 for one that can't. */
+/* The size of a collection that can be read in parts, in pages; -1 for one that can't. */
 double divisible_pages(const RelOptInfo *relation, const RelationInfo *state) {
     const SourceOptions &source = state->table->source;
     if (source.dump) {
@@ -59,13 +59,13 @@ double divisible_pages(const RelOptInfo *relation, const RelationInfo *state) {
             return source::divisibility(file_options(source), source.database ? source.database : "",
                                         source.collection);
         });
-        return file.is_divisible ? static_cast<double>(file.size) / BLCKSZ : 0;
+        return file.is_divisible ? static_cast<double>(file.size) / BLCKSZ : -1;
     }
     /* Each process has a session and so a snapshot of its own. */
     const char *read_concern = option_text(source.server->options, "read_concern");
     if (read_concern && strcmp(read_concern, "snapshot") == 0)
-        return 0;
-    return Max(relation->tuples * document_bytes / BLCKSZ, 1);
+        return -1;
+    return relation->tuples * document_bytes / BLCKSZ;
 }
 
 /* As get_parallel_divisor() of costsize.c: how many processes' work is done at once, the leader having other work too.
@@ -130,7 +130,7 @@ void add_parallel_path(PlannerInfo *root, RelOptInfo *relation, const RelationIn
     if (state->table->parallel_workers >= 0)
         relation->rel_parallel_workers = state->table->parallel_workers;
     const double pages = divisible_pages(relation, state);
-    const int workers = pages > 0 ? compute_parallel_worker(relation, pages, -1, max_parallel_workers_per_gather) : 0;
+    const int workers = pages >= 0 ? compute_parallel_worker(relation, pages, -1, max_parallel_workers_per_gather) : 0;
     if (workers <= 0)
         return;
     const double divisor = parallel_divisor(workers);

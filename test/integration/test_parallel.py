@@ -99,3 +99,481 @@ def test_a_file_gives_each_document_once(connection, write_file, make_table, for
     assert number(plan, "Bytes Received") == sum(len(bson.encode(d)) for d in stored)
     assert number(plan, "Parts Read") >= 6
     assert "Divided By: bytes" in plan
+
+
+def test_a_folder_and_an_unwound_array(connection, write_dump, make_table):
+    stored = documents(4000, 300)
+    make_table(write_dump({"c": stored, "other": documents(10)}))
+    connection.execute("""CREATE FOREIGN TABLE tags (_id int, position int OPTIONS (field '$$INDEX'), tag text OPTIONS (field 'tags'))
+                          SERVER c_files OPTIONS (collection 'c', unwind 'tags')""")
+    force_parallel(connection, leader=False)
+    for query in ("SELECT * FROM c", "SELECT * FROM tags"):
+        assert rows(connection, query) == serial_rows(connection, query)
+    assert number(explain(connection, "SELECT * FROM tags"), "Documents Received") == len(stored)
+
+
+@pytest.mark.parametrize("content", [b"", bson.encode({"_id": 1, "x": 1}), b"".join(bson.encode({"_id": i}) for i in range(9))])
+def test_a_file_that_is_one_part(connection, write_file, make_table, content):
+    make_table(write_file("c.bson", content), options=", parallel_workers '2'")
+    force_parallel(connection)
+    assert rows(connection, "SELECT _id FROM c") == serial_rows(connection, "SELECT _id FROM c")
+
+
+def test_documents_larger_than_a_part(connection, write_file, make_table):
+    make_table(write_file("c.bson", b"".join(bson.encode({"_id": i, "filler": "x" * 700_000}) for i in range(9))))
+    force_parallel(connection)
+    assert rows(connection, "SELECT _id FROM c") == [(i,) for i in range(9)]
+    assert number(explain(connection, "SELECT _id FROM c"), "Parts Read") == 9
+
+
+def test_what_has_one_reader(connection, write_file, make_table):
+    """Compressed files and archives: there is no way into their middle."""
+    stored = documents(3000, 300)
+    make_table(write_file("z.bson", b"".join(map(bson.encode, stored)), compressed=True), name="z")
+    make_table(write_file("a.archive", archives.archive_of({"shop": {"c": stored}})), name="a")
+    force_parallel(connection)
+    for table in ("z", "a"):
+        plan = explain(connection, f"SELECT * FROM {table}")
+        assert "Parallel" not in plan and number(plan, "Documents Received") == 3000
+        assert len(connection.execute(f"SELECT * FROM {table}").fetchall()) == 3000
+
+
+def test_damage_is_told_as_by_one_process(connection, write_file, make_table):
+    content = b"".join(map(bson.encode, documents(6000, 300)))
+    at = content.index(bson.encode({"_id": 4500})[:-1][4:]) - 4  # where the document begins
+    damaged = bytearray(content)
+    damaged[at:at + 4] = struct.pack("<i", 4)
+    for name, written in (("length", bytes(damaged)), ("cut", content[:-7])):
+        make_table(write_file(f"{name}.bson", written), name=name)
+        force_parallel(connection, leader=False)
+        assert "Parallel Foreign Scan" in explain(connection, f"SELECT x FROM {name}", "COSTS OFF")
+        told = []
+        for workers in (2, 0):
+            connection.execute(f"SET max_parallel_workers_per_gather = {workers}")
+            with pytest.raises(errors.DataCorrupted) as caught:
+                connection.execute(f"SELECT x FROM {name}")
+            told.append((caught.value.diag.message_primary, caught.value.diag.message_detail))
+        assert told[0] == told[1] and "is corrupt at byte" in told[0][0]
+
+
+def test_a_file_that_changes_meanwhile(connection, connect, write_file, make_table):
+    path = write_file("c.bson", b"".join(map(bson.encode, documents(3000, 300))))
+    make_table(path)
+    connection.execute("""CREATE FUNCTION slowly(int) RETURNS bool LANGUAGE plpgsql PARALLEL SAFE
+                          AS $$BEGIN PERFORM pg_sleep(0.002); RETURN true; END$$""")
+    force_parallel(connection)
+    assert "Parallel Foreign Scan" in explain(connection, "SELECT x FROM c WHERE slowly(x)", "COSTS OFF")
+
+    def append():
+        with open(path, "ab") as file:
+            file.write(bson.encode({"_id": -1}))
+
+    timer = threading.Timer(0.5, append)
+    timer.start()
+    with pytest.raises(errors.ObjectNotInPrerequisiteState) as caught:
+        connection.execute("SELECT x FROM c WHERE slowly(x)")
+    timer.join()
+    assert caught.value.diag.message_primary == f'dump file "{path}" has changed while it was being read'
+    assert len(connection.execute("SELECT x FROM c").fetchall()) == 3001
+
+
+# --- live collections -------------------------------------------------------------------------------------------------
+
+IDS = [
+    "b", 7, ObjectId("65e07e800000000000000001"), None, datetime.datetime(2024, 2, 29), True, 2.5, MinKey(), {"a": 1},
+    Int64(2) ** 40, "", -1, "B", Decimal128("7.25"), float("-inf"), {"a": 1, "b": [1, {"c": None}]}, Binary(b"abc"), {},
+    float("nan"), False, MaxKey(), Timestamp(5, 6), ObjectId("65e07e800000000000000000"), "$a", Code("return 1"),
+    Binary(b"abcd", 0x80), "ä\0b", float("inf"), Int64(-(2**62)), Binary(b"ab"), "1", 0, Decimal128("1E+400"), Timestamp(0, 1),
+]
+
+
+@pytest.fixture
+def make_live_table(connection, live_server):
+    """make_live_table(columns=…, options="") → a foreign table over the collection c of the test's MongoDB."""
+
+    def make(name="c", columns="x int, document jsonb OPTIONS (field '$$ROOT')", options=""):
+        connection.execute(f"CREATE FOREIGN TABLE {name} ({columns}) SERVER {live_server} OPTIONS (collection 'c'{options})")
+        return name
+
+    return make
+
+
+@pytest.mark.parametrize("leader", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 5, len(IDS)])
+def test_ids_of_all_types(connection, mongo, make_live_table, count, leader):
+    if count:
+        mongo.c.insert_many({"_id": _id, "x": x} for x, _id in list(enumerate(IDS))[:count])
+    make_live_table(options=", json_format 'canonical', on_nul 'replace'")
+    force_parallel(connection, leader=leader)
+    query = "SELECT x, document FROM c"
+    assert rows(connection, query) == serial_rows(connection, query)
+    assert sorted(x for x, _ in connection.execute(query)) == list(range(count))
+    plan = explain(connection, query)
+    assert "Divided By: _id" in plan
+    assert number(plan, "Documents Received") == count
+    if count == len(IDS):
+        assert number(plan, "Parts Read") > 8
+
+
+def test_a_live_collection_of_many_documents(connection, mongo, make_live_table):
+    mongo.c.insert_many({"_id": ObjectId(), "x": x, "filler": "x" * 50} for x in range(3000))
+    make_live_table()
+    force_parallel(connection, leader=False)
+    assert rows(connection, "SELECT x FROM c") == [(x,) for x in sorted(range(3000), key=lambda x: repr((x,)))]
+    assert rows(connection, "SELECT x FROM c WHERE x > 500") == serial_rows(connection, "SELECT x FROM c WHERE x > 500")
+
+
+def test_a_selective_filter_is_left_to_the_servers_indexes(connection, mongo, make_live_table):
+    """The ranges make the server go by the index on _id; a filter may have a better one."""
+    mongo.c.insert_many({"_id": x, "x": x} for x in range(100))
+    make_live_table()
+    force_parallel(connection)
+    assert "Parallel" not in explain(connection, "SELECT x FROM c WHERE x = 5", "COSTS OFF")
+    assert connection.execute("SELECT x FROM c WHERE x = 5").fetchall() == [(5,)]
+
+
+def test_documents_that_are_written_meanwhile(connection, mongo, make_live_table):
+    """Those that were there all the time are seen, and no document twice."""
+    mongo.c.insert_many({"_id": 3 * x, "x": 3 * x} for x in range(3000))
+    make_live_table(options=", fetch_size '50'")
+    force_parallel(connection)
+    stop = threading.Event()
+
+    def write():
+        chance = random.Random(1)
+        fresh = [x for x in range(9000) if x % 3 == 1]
+        chance.shuffle(fresh)
+        for x in fresh:
+            if stop.is_set():
+                return
+            mongo.c.insert_one({"_id": x, "x": x})
+            mongo.c.update_one({"_id": 3 * chance.randrange(3000)}, {"$set": {"filler": "x" * chance.randrange(1000)}})
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3):
+            got = [x for x, in connection.execute("SELECT x FROM c")]
+            assert len(got) == len(set(got))
+            assert {x for x in got if x % 3 == 0} == set(range(0, 9000, 3))
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_a_view_has_one_reader(connection, mongo, make_live_table):
+    mongo.base.insert_many({"_id": x, "x": x} for x in range(100))
+    mongo.command("create", "c", viewOn="base", pipeline=[{"$match": {"x": {"$gte": 10}}}])
+    make_live_table()
+    force_parallel(connection, leader=False)
+    assert sorted(x for x, in rows(connection, "SELECT x FROM c")) == list(range(10, 100))
+    assert number(explain(connection, "SELECT x FROM c"), "Parts Read") == 1
+
+
+def test_a_snapshot_has_one_reader(connection, mongo, make_live_table, live_server):
+    connection.execute(f"ALTER SERVER {live_server} OPTIONS (ADD read_concern 'snapshot')")
+    make_live_table()
+    force_parallel(connection)
+    assert "Parallel" not in explain(connection, "SELECT x FROM c", "COSTS OFF")
+
+
+def test_a_server_that_ignores_ranges_has_one_reader(connection):
+    """As some do that resemble MongoDB: they would give each range the whole collection."""
+    stored = [{"_id": i, "x": i} for i in range(50)]
+
+    def find(_, command):
+        return {"cursor": {"id": 0, "ns": "shop.c", "firstBatch": stored[:command.get("limit", 50)]}, "ok": 1}
+
+    answers = {"find": find, "count": {"n": 50, "ok": 1}, "listcollections": {"cursor": {
+        "id": 0, "ns": "shop.$cmd.listCollections", "firstBatch": [{"name": "c", "type": "collection"}]}, "ok": 1}}
+    with FakeMongo(answers) as server:
+        connection.execute(f"""CREATE SERVER fake FOREIGN DATA WRAPPER mongoferry OPTIONS (uri '{server.uri}', database 'shop');
+                               CREATE FOREIGN TABLE c (x int) SERVER fake""")
+        force_parallel(connection, leader=False)
+        notices = []
+        connection.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+        assert sorted(x for x, in rows(connection, "SELECT x FROM c")) == list(range(50))
+        assert notices == []
+
+
+def test_each_process_connects_as_the_owner_of_a_view(mongo_with_auth, connection, connect, ordinary_role):
+    import pymongo
+
+    mongo_with_auth.add_user("owner", "secret")
+    with pymongo.MongoClient(mongo_with_auth.admin_uri) as client:
+        client.shop.c.insert_many({"_id": x, "x": x} for x in range(100))
+    connection.execute(f"""CREATE SERVER remote FOREIGN DATA WRAPPER mongoferry OPTIONS (uri '{mongo_with_auth.uri}', database 'shop');
+                           CREATE USER MAPPING FOR CURRENT_USER SERVER remote OPTIONS (username 'owner', password 'secret');
+                           CREATE USER MAPPING FOR {ordinary_role} SERVER remote OPTIONS (username 'owner', password 'wrong');
+                           CREATE FOREIGN TABLE c (x int) SERVER remote;
+                           CREATE VIEW v AS SELECT * FROM c;
+                           GRANT SELECT ON v, c TO {ordinary_role}""")
+    other = connect(user=ordinary_role)
+    force_parallel(other, leader=False)
+    assert len(rows(other, "SELECT x FROM v")) == 100
+    with pytest.raises(errors.InvalidPassword):
+        other.execute("SELECT x FROM c")
+    assert len(rows(other, "SELECT x FROM v")) == 100
+
+
+# --- plans ------------------------------------------------------------------------------------------------------------
+
+
+def test_workers_are_planned_by_size_as_for_tables(connection, write_file, make_table):
+    make_table(write_file("c.bson", b"".join(bson.encode({"_id": i, "filler": "x" * 1000}) for i in range(4000))))
+    connection.execute("SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET max_parallel_workers_per_gather = 4")
+
+    def planned():
+        plan = explain(connection, "SELECT x FROM c", "COSTS OFF")
+        return number(plan, "Workers Planned") if "Gather" in plan else 0
+
+    assert planned() == 0  # 4 MB, below min_parallel_table_scan_size
+    for size, workers in (("4MB", 0), ("3500kB", 1), ("1MB", 2), ("400kB", 3), ("100kB", 4)):
+        connection.execute(f"SET min_parallel_table_scan_size = '{size}'")
+        assert planned() == workers, size
+    connection.execute("ALTER FOREIGN TABLE c OPTIONS (ADD parallel_workers '1')")
+    assert planned() == 1
+    connection.execute("ALTER SERVER c_files OPTIONS (ADD parallel_workers '3')")
+    assert planned() == 1
+    connection.execute("ALTER FOREIGN TABLE c OPTIONS (DROP parallel_workers)")
+    assert planned() == 3
+    connection.execute("ALTER SERVER c_files OPTIONS (SET parallel_workers '0')")
+    assert planned() == 0
+    connection.execute("ALTER SERVER c_files OPTIONS (SET parallel_workers '9')")
+    assert planned() == 4  # max_parallel_workers_per_gather
+
+
+def test_by_default_a_large_file_is_shared_and_a_small_one_is_not(connection, write_file, make_table):
+    content = bson.encode({"_id": 1, "x": 1, "filler": "x" * 100})
+    make_table(write_file("large.bson", content * 200_000), name="large")
+    make_table(write_file("small.bson", content * 2000), name="small")
+    query = "SELECT sum(x), count(name) FROM "
+    assert number(explain(connection, query + "large", "COSTS OFF"), "Workers Planned") >= 1
+    assert "Gather" not in explain(connection, query + "small", "COSTS OFF")
+    assert connection.execute(query + "large").fetchone() == (200_000, 0)
+
+
+def test_statements_that_make_tables_use_all_processes(connection, write_file, make_table):
+    make_table(write_file("c.bson", b"".join(map(bson.encode, documents(3000, 300)))))
+    force_parallel(connection, leader=False)
+    aggregate = "SELECT name, count(*), sum(x), array_length(min(tags), 1) FROM c GROUP BY name"
+    assert rows(connection, aggregate) == serial_rows(connection, aggregate)
+    assert "Partial" in explain(connection, aggregate, "COSTS OFF")
+    for statement in ("CREATE TABLE t AS SELECT _id, x FROM c", "CREATE MATERIALIZED VIEW m AS SELECT _id, x FROM c"):
+        plan = explain(connection, statement)
+        assert "Parallel Foreign Scan" in plan and number(plan, "Workers Launched") == 2
+    for table in "tm":
+        assert connection.execute(f"SELECT count(*), count(DISTINCT _id) FROM {table}").fetchone() == (3000, 3000)
+
+
+def test_a_chunk_is_read_by_one_process(connection, write_file, make_table):
+    make_table(write_file("c.bson", b"".join(map(bson.encode, documents(3000, 300)))))
+    bounds = connection.execute("SELECT bounds FROM mongoferry.split_source('c', 1000) LIMIT 1").fetchone()[0]
+    force_parallel(connection)
+    query = f"SELECT x FROM c WHERE mongoferry.in_chunk(tableoid, '\\x{bounds.hex()}')"
+    assert "Gather" not in explain(connection, query, "COSTS OFF")
+    assert len(connection.execute(query).fetchall()) == 1000
+
+
+def test_partitions_are_read_side_by_side(connection, write_file, make_table, mongo, live_server):
+    """A partitioned table over a collection, a file and a compressed file, of three servers."""
+    stored = documents(9000, 100)
+    mongo.live.insert_many(stored[:3000])
+    make_table(write_file("p.bson", b"".join(map(bson.encode, stored[3000:6000]))), name="plain")
+    make_table(write_file("z.bson", b"".join(map(bson.encode, stored[6000:])), compressed=True), name="z")
+    connection.execute(f"""
+        CREATE TABLE whole (_id int, x int, name text) PARTITION BY RANGE (_id);
+        CREATE FOREIGN TABLE one PARTITION OF whole FOR VALUES FROM (0) TO (3000) SERVER {live_server} OPTIONS (collection 'live');
+        CREATE FOREIGN TABLE two PARTITION OF whole FOR VALUES FROM (3000) TO (6000) SERVER plain_files;
+        CREATE FOREIGN TABLE three PARTITION OF whole FOR VALUES FROM (6000) TO (9000) SERVER z_files""")
+    force_parallel(connection, leader=False)
+    query = "SELECT x, name FROM whole WHERE length(name) > 1"
+    plan = explain(connection, query)
+    assert "Parallel Append" in plan and plan.count("Parallel Foreign Scan") == 2 and plan.count("Foreign Scan") == 3
+    assert rows(connection, query) == serial_rows(connection, query)
+    aggregate = "SELECT x, count(*), sum(length(name)), min(_id) FROM whole GROUP BY x"
+    assert rows(connection, aggregate) == serial_rows(connection, aggregate)
+
+
+def test_joins_in_workers(connection, write_file, make_table, mongo, make_live_table):
+    """A part of one collection with all of another, which each process reads for itself."""
+    make_table(write_file("c.bson", b"".join(map(bson.encode, documents(3000, 200)))), name="orders")
+    mongo.c.insert_many({"_id": x, "x": x, "label": f"number {x}"} for x in range(100))
+    make_live_table(name="labels", columns="x int, label text", options=", parallel_workers '0'")
+    force_parallel(connection, leader=False)
+    query = "SELECT o._id, l.label FROM orders o JOIN labels l ON o.x = l.x"
+    plan = explain(connection, query)
+    assert rows(connection, query) == serial_rows(connection, query)
+    assert len(re.findall("Documents Received", plan)) == 1  # of the shared scan; of the other one nobody knows
+
+
+# --- how scans end ----------------------------------------------------------------------------------------------------
+
+
+def test_limit_stops_all_processes(connection, write_file, make_table):
+    make_table(write_file("c.bson", b"".join(map(bson.encode, documents(20_000, 300)))))
+    for leader in (True, False):
+        force_parallel(connection, leader=leader)
+        plan = explain(connection, "SELECT x FROM c LIMIT 5")
+        assert "Parallel Foreign Scan" in plan
+        # each of three processes a batch or two of 256 kB
+        assert 5 <= number(plan, "Documents Received") < 15_000
+        assert len(connection.execute("SELECT x FROM c LIMIT 5").fetchall()) == 5
+
+
+def test_limit_does_not_wait_for_rows_that_never_come(connection, write_file, make_table):
+    """Only the first document matches: a worker that found nothing more would read to the end."""
+    make_table(write_file("c.bson", b"".join(map(bson.encode, documents(20_000, 300)))))
+    connection.execute("""CREATE FUNCTION slowly(int) RETURNS bool LANGUAGE plpgsql PARALLEL SAFE
+                          AS $$BEGIN PERFORM pg_sleep(0.001); RETURN $1 = 0; END$$""")
+    force_parallel(connection, leader=False)
+    start = time.monotonic()
+    assert connection.execute("SELECT _id FROM c WHERE slowly(_id) LIMIT 1").fetchall() == [(0,)]
+    assert time.monotonic() - start < 5
+
+
+def test_rescans(connection, write_file, make_table, mongo, make_live_table):
+    """Each value of g has the scan begin again, with new workers."""
+    make_table(write_file("c.bson", b"".join(map(bson.encode, documents(3000, 300)))), name="f")
+    mongo.c.insert_many(documents(300))
+    make_live_table(columns="_id int, x int", options=", pushdown 'off'")
+    connection.execute("SET enable_material = off")
+    for leader in (True, False):
+        force_parallel(connection, leader=leader)
+        for table in "fc":
+            again = "RIGHT JOIN (VALUES (1), (2), (3)) AS v (g) ON true"
+            query = f"SELECT * FROM (SELECT count(*), sum(_id) FROM {table} WHERE x % 7 = 3) s {again}"
+            plan = explain(connection, query)
+            assert "Parallel Foreign Scan" in plan and re.search(r"Gather \(actual rows=\d+ loops=3\)", plan), plan
+            assert connection.execute(query).fetchall() == serial_rows(connection, query)
+            total, = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+            assert number(plan, "Documents Received") == 3 * total
+            # with a LIMIT each scan is given up before the next one begins
+            query = f"SELECT * FROM (SELECT x % 7 FROM {table} WHERE x % 7 = 3 LIMIT 2) s {again}"
+            assert "Parallel Foreign Scan" in explain(connection, query, "COSTS OFF")
+            assert connection.execute(query).fetchall() == [(3, g) for g in (1, 1, 2, 2, 3, 3)]
+
+
+def test_an_error_in_a_worker(connection, write_file, make_table, mongo, make_live_table):
+    stored = documents(3000, 300)
+    stored[2000]["x"] = "many"
+    make_table(write_file("c.bson", b"".join(map(bson.encode, stored))), name="f")
+    mongo.c.insert_many(stored)
+    make_live_table()
+    for table in "fc":
+        told = []
+        for workers in (2, 0):
+            force_parallel(connection, workers, leader=False)
+            with pytest.raises(errors.MostSpecificTypeMismatch) as caught:
+                connection.execute(f"SELECT x FROM {table}")
+            diag = caught.value.diag
+            told.append((diag.message_primary, diag.message_detail, diag.message_hint, diag.table_name, diag.column_name))
+        assert told[0] == told[1]
+        assert '{"_id": 2000}' in told[0][1]
+    connection.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("leader", [True, False])
+def test_one_warning_for_all_processes(connection, write_file, make_table, mongo, make_live_table, leader):
+    stored = documents(4000, 300)
+    for i in range(700, 4000, 3):
+        stored[i]["x"] = "many"
+        stored[i]["name"] = ["none"]
+    make_table(write_file("c.bson", b"".join(map(bson.encode, stored))), name="f", options=", on_mismatch 'null'")
+    mongo.c.insert_many(stored)
+    make_live_table(columns="_id int, x int, name text[]", options=", on_mismatch 'null'")
+    notices = []
+    connection.add_notice_handler(lambda notice: notices.append((notice.severity, notice.message_primary, notice.message_detail,
+                                                                 notice.context)))
+    for table in "fc":
+        query = f"SELECT _id, x, name FROM {table}"
+        force_parallel(connection, 0)
+        expected = connection.execute(query).fetchall()
+        alone = notices[:]
+        assert len(alone) == 1 and "1100 values, first in document" in alone[0][2]
+        notices.clear()
+        force_parallel(connection, leader=leader)
+        assert sorted(connection.execute(query).fetchall()) == sorted(expected)
+        assert notices == alone
+        notices.clear()
+        assert "Parallel Foreign Scan" in explain(connection, query)
+        notices.clear()
+
+
+def no_workers_left(connection):
+    for _ in range(100):
+        if connection.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'"
+                              " AND datname = current_database()").fetchone() == (0,):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("leader", [True, False])
+@pytest.mark.parametrize("how", ["statement_timeout", "pg_cancel_backend", "pg_terminate_backend"])
+@pytest.mark.parametrize("step", ["count", "find", "getmore"])
+def test_cancel_stops_all_processes(connection, connect, step, how, leader):
+    def find(_, command):
+        batch = [{"_id": i, "x": i} for i in range(20)]
+        if "sort" in command:  # the walk over all _ids
+            return {"cursor": {"id": 0, "ns": "shop.c", "firstBatch": batch}, "ok": 1}
+        if "limit" in command:  # the look whether ranges are honoured
+            return {"cursor": {"id": 0, "ns": "shop.c", "firstBatch": []}, "ok": 1}
+        return None if step == "find" else {"cursor": {"id": 7, "ns": "shop.c", "firstBatch": batch[:1]}, "ok": 1}
+
+    answers = {"find": find, "getmore": None, "count": None if step == "count" else {"n": 20, "ok": 1},
+               "listcollections": {"cursor": {"id": 0, "ns": "shop.$cmd.listCollections",
+                                              "firstBatch": [{"name": "c", "type": "collection"}]}, "ok": 1}}
+    with FakeMongo(answers) as server:
+        connection.execute(f"""CREATE SERVER fake FOREIGN DATA WRAPPER mongoferry OPTIONS (uri '{server.uri}', database 'shop');
+                               CREATE FOREIGN TABLE c (x int) SERVER fake""")
+        other = connect()
+        force_parallel(other, leader=leader)
+        assert "Parallel Foreign Scan" in explain(other, "SELECT x FROM c", "COSTS OFF")
+        if how == "statement_timeout":
+            other.execute("SET statement_timeout = '700ms'")
+            stopper = contextlib.nullcontext()
+        else:
+            stopper = threading.Timer(0.7, connection.execute, [f"SELECT {how}({other.info.backend_pid})"])
+            stopper.start()
+        start = time.monotonic()
+        with pytest.raises(errors.AdminShutdown if how == "pg_terminate_backend" else errors.QueryCanceled):
+            other.execute("SELECT x FROM c")
+        assert 0.6 < time.monotonic() - start < 3
+        assert step in [next(iter(command)).lower() for command in server.commands]
+        if how != "statement_timeout":
+            stopper.join()
+        assert no_workers_left(connection)
+        if how != "pg_terminate_backend":
+            other.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("leader", [True, False])
+def test_a_connection_that_is_lost_in_the_middle(connection, mongo, proxy, leader):
+    mongo.c.insert_many({"_id": x, "x": x, "filler": "x" * 1000} for x in range(2000))
+    between = proxy()
+    connection.execute(f"""CREATE SERVER cut FOREIGN DATA WRAPPER mongoferry OPTIONS (uri '{between.uri}', database '{mongo.name}');
+                           CREATE FOREIGN TABLE c (x int, filler text) SERVER cut OPTIONS (fetch_size '20')""")
+    force_parallel(connection, leader=leader)
+    assert len(rows(connection, "SELECT x, filler FROM c")) == 2000
+    between.cut_after(300_000)
+    with pytest.raises(errors.OperationalError) as caught:
+        connection.execute("SELECT x, filler FROM c")
+    assert caught.value.sqlstate.startswith("08")
+    assert no_workers_left(connection)
+
+
+def test_a_worker_that_is_terminated(connection, connect, write_file, make_table):
+    make_table(write_file("c.bson", b"".join(map(bson.encode, documents(3000, 300)))))
+    connection.execute("""CREATE FUNCTION slowly(int) RETURNS bool LANGUAGE plpgsql PARALLEL SAFE
+                          AS $$BEGIN PERFORM pg_sleep(0.01); RETURN true; END$$""")
+    other = connect()
+    force_parallel(other)
+    timer = threading.Timer(0.7, connection.execute, [
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'parallel worker' AND datname = current_database()"])
+    timer.start()
+    with pytest.raises(errors.AdminShutdown) as caught:
+        other.execute("SELECT x FROM c WHERE slowly(x)")
+    timer.join()
+    assert "parallel worker" in str(caught.value) or "background worker" in str(caught.value)
+    assert len(rows(other, "SELECT x FROM c")) == 3000
