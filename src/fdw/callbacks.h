@@ -119,6 +119,7 @@ struct RemotePath {
     query::RemoteQuery query; /* with output; Vars numbered as in the planner's query */
     List *tables;             /* of TableDescription * */
     const List *relations;
+    List *local_conditions; /* of Node *: HAVING that is checked here */
 };
 
 /* The tables of a query for its translation: descriptions in their order. Palloc'd. */
@@ -148,10 +149,15 @@ struct ScanState {
     ParallelScan *parallel;         /* likewise; NULL when this process reads alone */
     bool is_open;
     bool at_end;
+    bool has_row; /* since the scan started there was a document */
     bool runs_local_plan;  /* since the scan started: the outer plan gives the rows */
     int64 local_plan_runs; /* for EXPLAIN */
     source::Batch batch;
     bson::FieldPlan *plan;
+    /* A grouped query: how columns are made of the plan's values; else NULL. */
+    const query::Finish *finishes;
+    Datum *part_values;
+    bool *part_nulls;
     bool in_document; /* begin_document() was called and next_row() has not yet said false */
     MemoryContext row_context;
 };

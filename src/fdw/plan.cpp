@@ -192,7 +192,7 @@ static ForeignScan *make_remote_plan(const RemotePath *path, List *target_list, 
     List *placeholders = NIL;
     const query::RemoteQuery plan_form = query::make_plan_form(path->query, path->relations, &placeholders);
     List *fdw_private = list_make3(query::to_list(plan_form), table_ids(path->tables), list_make1_int(false));
-    return make_foreignscan(target_list, NIL, 0, placeholders, fdw_private, scan_target_list, NIL, local_plan);
+    return make_foreignscan(target_list, path->local_conditions, 0, placeholders, fdw_private, scan_target_list, NIL, local_plan);
 }
 
 ForeignScan *get_foreign_plan(PlannerInfo *, RelOptInfo *relation, Oid, ForeignPath *best_path, List *target_list,

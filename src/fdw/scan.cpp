@@ -210,6 +210,28 @@ TupleTableSlot *next_local_row(ForeignScanState *node) {
     return ExecStoreVirtualTuple(slot);
 }
 
+/* The server does not do it: it is too old for an operator, a group is larger than it can handle … Rights, credentials,
+ * the connection and time limits are another matter. */
+bool is_refusal(const Error &error) {
+    return error.sqlstate == ERRCODE_FDW_ERROR || error.sqlstate == ERRCODE_FDW_OUT_OF_MEMORY;
+}
+
+/* False if the local plan is to be run because the server refuses the command. */
+bool start_command(ForeignScanState *node, ScanState *state) {
+    const bool has_local_plan = outerPlanState(node) != nullptr;
+    return pg_entry([&] {
+        try {
+            state->source->open(*state->request);
+            return true;
+        } catch (const Error &error) {
+            if (!has_local_plan || !is_refusal(error))
+                throw;
+        }
+        state->source->close();
+        return false;
+    });
+}
+
 /* Opens the source (again). Kept apart so that the row loop has nothing of the exception world in it. */
 void open_source(ForeignScanState *node, ScanState *state) {
     state->batch = {};
@@ -228,7 +250,10 @@ void open_source(ForeignScanState *node, ScanState *state) {
         return;
     }
     state->before_open = state->source->statistics();
-    pg_entry([&] { state->source->open(*state->request); });
+    if (!start_command(node, state)) {
+        run_local_plan(state);
+        return;
+    }
     if (const char *file_name = state->source->file_name())
         bson::set_file_name(state->plan, file_name);
     state->is_open = true;
@@ -246,6 +271,29 @@ void close_source(ScanState *state) {
 
 bool next_batch(ScanState *state) {
     return pg_entry([&] { return state->source->next_batch(&state->batch); });
+}
+
+/* --- groups --------------------------------------------------------------------------------------------------- */
+
+void finish_values(const ScanState *state, TupleTableSlot *slot) {
+    for (int i = 0; i < slot->tts_tupleDescriptor->natts; ++i)
+        slot->tts_values[i] =
+            query::finish_value(state->finishes[i], state->part_values, state->part_nulls, &slot->tts_isnull[i]);
+}
+
+/* The row of a grouping without keys when there was no document. */
+void make_row_without_documents(const ScanState *state, TupleTableSlot *slot) {
+    memset(state->part_nulls, true, sizeof(bool) * Max(state->command.output_count, 1));
+    finish_values(state, slot);
+}
+
+bool next_row(const ScanState *state, TupleTableSlot *slot) {
+    if (!state->finishes)
+        return bson::next_row(state->plan, slot->tts_values, slot->tts_isnull);
+    if (!bson::next_row(state->plan, state->part_values, state->part_nulls))
+        return false;
+    finish_values(state, slot);
+    return true;
 }
 
 } // namespace
@@ -282,6 +330,9 @@ void begin_foreign_scan(ForeignScanState *node, int flags) {
         /* Which outputs there are does not depend on values. */
         const query::Command shape = query::make_command(state->query, state->tables, state->table_count, false);
         state->plan = make_output_plan(state->table, &shape);
+        state->finishes = shape.finishes;
+        state->part_values = static_cast<Datum *>(palloc0(sizeof(Datum) * Max(shape.output_count, 1)));
+        state->part_nulls = static_cast<bool *>(palloc0(sizeof(bool) * Max(shape.output_count, 1)));
     }
     state->row_context = AllocSetContextCreate(query_context, "mongoferry row", ALLOCSET_DEFAULT_SIZES);
     state->source = pg_entry([&] {
@@ -305,7 +356,7 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node) {
     MemoryContextReset(state->row_context);
     MemoryContext caller_context = MemoryContextSwitchTo(state->row_context);
     for (;;) {
-        if (state->in_document && bson::next_row(state->plan, slot->tts_values, slot->tts_isnull)) {
+        if (state->in_document && next_row(state, slot)) {
             ExecStoreVirtualTuple(slot);
             break;
         }
@@ -322,13 +373,20 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node) {
             bson::begin_document(state->plan, document,
                                  batch.first_offset < 0 ? -1 : batch.first_offset + (document.data - batch.start));
             state->in_document = true;
+            state->has_row = true;
             if (state->raw_documents)
                 last_raw_offset = document.data - state->raw_documents;
             CHECK_FOR_INTERRUPTS(); /* documents without elements give no row to come back from */
             continue;
         }
-        if (state->at_end)
+        if (state->at_end) {
+            if (state->command.row_without_documents && !state->has_row) {
+                state->has_row = true;
+                make_row_without_documents(state, slot);
+                ExecStoreVirtualTuple(slot);
+            }
             break;
+        }
         MemoryContextSwitchTo(caller_context);
         if (!next_batch(state)) {
             state->at_end = true;
@@ -346,6 +404,7 @@ void rescan_foreign_scan(ForeignScanState *node) {
     if (state->is_open)
         close_source(state);
     state->at_end = false;
+    state->has_row = false;
     state->runs_local_plan = false; /* the executor rescans the outer plan */
     state->in_document = false;
     state->batch = {};

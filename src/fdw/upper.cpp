@@ -3,6 +3,7 @@
  * that knows it.
  */
 #include "fdw/callbacks.h"
+#include "fdw/group_paths.h"
 
 namespace mongoferry::fdw {
 
@@ -11,9 +12,16 @@ void get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptI
     const RelationInfo *below = static_cast<const RelationInfo *>(input->fdw_private);
     if (!below || !below->exact || output->fdw_private)
         return;
-    (void)root;
-    (void)stage;
-    (void)extra;
+    switch (stage) {
+    case UPPERREL_GROUP_AGG:
+        add_group_path(root, input, output, static_cast<const GroupPathExtraData *>(extra));
+        break;
+    case UPPERREL_DISTINCT:
+        add_distinct_path(root, input, output);
+        break;
+    default:
+        break;
+    }
 }
 
 } // namespace mongoferry::fdw

@@ -3,6 +3,7 @@
 
 #include "pg/encoding.h"
 #include "query/filter_node.h"
+#include "query/group.h"
 #include "query/join.h"
 #include "query/projection.h"
 
@@ -63,9 +64,11 @@ Command make_command(const RemoteQuery &query, const TranslatedTable *tables, in
     if (!command.sendable || rows_of_a_table)
         return command;
     command.pipeline = array_value({});
-    command.sendable = query.joins == NIL || append_join_stages(&translation, query, &command);
-    if (command.sendable)
-        command.sendable = set_plain_outputs(&translation, query, &command);
+    Translation grouped{};
+    command.sendable = (query.joins == NIL || append_join_stages(&translation, query, &command)) &&
+                       (query.grouped ? append_group_stages(&translation, query, &command, &grouped)
+                                      : set_plain_outputs(&translation, query, &command));
+    command.reasons = translation.reasons;
     return command;
 }
 

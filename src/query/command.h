@@ -10,6 +10,7 @@
 
 #include "bson/conversion_options.h"
 #include "query/filter.h"
+#include "query/group_finish.h"
 #include "query/remote_query.h"
 #include "query/translation.h"
 #include "source/source.h"
@@ -55,6 +56,14 @@ struct Command {
 
     OutputField *outputs; /* for RemoteQuery.output, in its order; NULL for a scan of a table's rows */
     int output_count;
+    /* A grouped query: how RemoteQuery.output, in its order, is made of the outputs, which then are parts. Else NULL.
+     */
+    Finish *finishes;
+    int finish_count;
+    /* If there is no document, there is one row all the same: counts of 0, and else NULL. */
+    bool row_without_documents;
+
+    List *reasons; /* of Reason *: why it is not sendable */
 };
 
 /* values_known: false for a trial, or to be shown by EXPLAIN. The outputs do not depend on values. */

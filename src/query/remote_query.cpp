@@ -131,6 +131,7 @@ bool is_placeholder(Node *node, const PlanForm *form) {
     case T_Const:
     case T_List:
     case T_TargetEntry:
+    case T_SortGroupClause:
     case T_CaseWhen: /* a part of an expression, which the backend's walker does not take on its own */
         return false;
     default:

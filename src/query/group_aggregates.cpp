@@ -1,0 +1,609 @@
+/*
+ * See group_aggregates.h.
+ *
+ * Why sums are exact: integers become long or Decimal128 before they are added; Decimal128 has 34 digits, and a sum
+ * that needed more is noticed, since the sum of the magnitudes then has 34 digits too (it only grows, and each inexact
+ * step leaves all 34 digits used). Doubles are added only while they are integers and the sum of their magnitudes is
+ * below 2^53: then every order of adding gives the same.
+ *
+ * Source: MongoDB manual, "$sum (aggregation)", "$min (aggregation)", "$max (aggregation)" (they pass over null and
+ * missing), "Comparison/Sort Order" (NaN is below all numbers), "$toDecimal (aggregation)" (a double is rounded to 15
+ * digits).
+ */
+#include "query/group_aggregates.h"
+
+#include "bson/objectid_type_id.h"
+
+extern "C" {
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/pg_locale.h"
+}
+
+#include <cmath>
+
+namespace mongoferry::query {
+
+namespace {
+
+/* --- the rules --------------------------------------------------------------------------------------------------- */
+
+enum class Method : uint8_t {
+    count_rows,
+    count_values,
+    sum_integers,   /* → bigint */
+    sum_bigints,    /* → numeric */
+    sum_numerics,   /* → numeric */
+    sum_doubles,    /* → double precision */
+    average,        /* of integers and numeric → numeric */
+    average_double, /* → double precision */
+    minimum,
+    maximum,
+    spread, /* variance and standard deviation of integers and numeric → numeric */
+};
+
+struct AggregateRule {
+    Oid function;
+    Method method;
+    FinishKind finish;
+};
+
+constexpr AggregateRule rules[] = {
+    {F_COUNT_, Method::count_rows, FinishKind::count},
+    {F_COUNT_ANY, Method::count_values, FinishKind::count},
+    {F_SUM_INT2, Method::sum_integers, FinishKind::none},
+    {F_SUM_INT4, Method::sum_integers, FinishKind::none},
+    {F_SUM_INT8, Method::sum_bigints, FinishKind::none},
+    {F_SUM_NUMERIC, Method::sum_numerics, FinishKind::none},
+    {F_SUM_FLOAT8, Method::sum_doubles, FinishKind::none},
+    {F_AVG_INT2, Method::average, FinishKind::average_numeric},
+    {F_AVG_INT4, Method::average, FinishKind::average_numeric},
+    {F_AVG_INT8, Method::average, FinishKind::average_numeric},
+    {F_AVG_NUMERIC, Method::average, FinishKind::average_numeric},
+    {F_AVG_FLOAT8, Method::average_double, FinishKind::average_float64},
+    {F_MIN_INT2, Method::minimum, FinishKind::none},
+    {F_MIN_INT4, Method::minimum, FinishKind::none},
+    {F_MIN_INT8, Method::minimum, FinishKind::none},
+    {F_MIN_NUMERIC, Method::minimum, FinishKind::none},
+    {F_MIN_FLOAT8, Method::minimum, FinishKind::none},
+    {F_MIN_TEXT, Method::minimum, FinishKind::none},
+    {F_MIN_DATE, Method::minimum, FinishKind::none},
+    {F_MIN_TIMESTAMP, Method::minimum, FinishKind::none},
+    {F_MIN_TIMESTAMPTZ, Method::minimum, FinishKind::none},
+    {F_MAX_INT2, Method::maximum, FinishKind::none},
+    {F_MAX_INT4, Method::maximum, FinishKind::none},
+    {F_MAX_INT8, Method::maximum, FinishKind::none},
+    {F_MAX_NUMERIC, Method::maximum, FinishKind::none},
+    {F_MAX_FLOAT8, Method::maximum, FinishKind::none},
+    {F_MAX_TEXT, Method::maximum, FinishKind::none},
+    {F_MAX_DATE, Method::maximum, FinishKind::none},
+    {F_MAX_TIMESTAMP, Method::maximum, FinishKind::none},
+    {F_MAX_TIMESTAMPTZ, Method::maximum, FinishKind::none},
+    {F_BOOL_AND, Method::minimum, FinishKind::none}, /* false is below true */
+    {F_EVERY, Method::minimum, FinishKind::none},
+    {F_BOOL_OR, Method::maximum, FinishKind::none},
+    {F_VAR_POP_INT2, Method::spread, FinishKind::var_pop},
+    {F_VAR_POP_INT4, Method::spread, FinishKind::var_pop},
+    {F_VAR_POP_INT8, Method::spread, FinishKind::var_pop},
+    {F_VAR_POP_NUMERIC, Method::spread, FinishKind::var_pop},
+    {F_VAR_SAMP_INT2, Method::spread, FinishKind::var_samp},
+    {F_VAR_SAMP_INT4, Method::spread, FinishKind::var_samp},
+    {F_VAR_SAMP_INT8, Method::spread, FinishKind::var_samp},
+    {F_VAR_SAMP_NUMERIC, Method::spread, FinishKind::var_samp},
+    {F_VARIANCE_INT2, Method::spread, FinishKind::var_samp},
+    {F_VARIANCE_INT4, Method::spread, FinishKind::var_samp},
+    {F_VARIANCE_INT8, Method::spread, FinishKind::var_samp},
+    {F_VARIANCE_NUMERIC, Method::spread, FinishKind::var_samp},
+    {F_STDDEV_POP_INT2, Method::spread, FinishKind::stddev_pop},
+    {F_STDDEV_POP_INT4, Method::spread, FinishKind::stddev_pop},
+    {F_STDDEV_POP_INT8, Method::spread, FinishKind::stddev_pop},
+    {F_STDDEV_POP_NUMERIC, Method::spread, FinishKind::stddev_pop},
+    {F_STDDEV_SAMP_INT2, Method::spread, FinishKind::stddev_samp},
+    {F_STDDEV_SAMP_INT4, Method::spread, FinishKind::stddev_samp},
+    {F_STDDEV_SAMP_INT8, Method::spread, FinishKind::stddev_samp},
+    {F_STDDEV_SAMP_NUMERIC, Method::spread, FinishKind::stddev_samp},
+    {F_STDDEV_INT2, Method::spread, FinishKind::stddev_samp},
+    {F_STDDEV_INT4, Method::spread, FinishKind::stddev_samp},
+    {F_STDDEV_INT8, Method::spread, FinishKind::stddev_samp},
+    {F_STDDEV_NUMERIC, Method::spread, FinishKind::stddev_samp},
+};
+
+/* min and max of objectid are the extension's, so that their numbers are not known here. */
+bool find_object_id_rule(const Aggref *aggregate, Oid argument_type, AggregateRule *rule) {
+    if (argument_type != bson::objectid_type_id() || get_func_namespace(aggregate->aggfnoid) != PG_CATALOG_NAMESPACE)
+        return false;
+    const char *name = get_func_name(aggregate->aggfnoid);
+    const bool is_minimum = name && strcmp(name, "min") == 0;
+    if (!is_minimum && !(name && strcmp(name, "max") == 0))
+        return false;
+    *rule = {aggregate->aggfnoid, is_minimum ? Method::minimum : Method::maximum, FinishKind::none};
+    return true;
+}
+
+bool find_rule(const Aggref *aggregate, Oid argument_type, AggregateRule *rule) {
+    for (const AggregateRule &candidate : rules)
+        if (candidate.function == aggregate->aggfnoid) {
+            *rule = candidate;
+            return true;
+        }
+    return find_object_id_rule(aggregate, argument_type, rule);
+}
+
+/* --- accumulators ------------------------------------------------------------------------------------------------ */
+
+enum class Accumulation : uint8_t {
+    count,
+    sum_long,
+    sum_decimal,
+    magnitude_decimal, /* sum of the absolute values */
+    squares,           /* sum of them */
+    sum_double,
+    magnitude_double,
+    minimum,
+    maximum,
+    /* Of {value, text}: of equal values the one whose text is lowest or highest. */
+    lowest_text,          /* of the minimum */
+    highest_text,         /* of the maximum */
+    negated_lowest_text,  /* of the maximum, negated */
+    negated_highest_text, /* of the minimum, negated */
+};
+
+/* What is watched besides. */
+enum class Guard : uint8_t {
+    digits,
+    small_squares,
+    not_integral,
+    large_magnitude,
+    negative_zero,
+    nan,
+    equal_minima,
+    equal_maxima
+};
+
+/* One of the stage's fields, or one of its guards; what is the same is there once. */
+struct Accumulator {
+    int kind;       /* Accumulation, or a Guard behind them */
+    Node *argument; /* NULL: rows */
+    Node *filter;   /* NULL: all */
+    const char *name;
+};
+
+ServerValue *float64_value(double number) {
+    Constant constant{};
+    constant.kind = ConstantKind::float64;
+    constant.float64 = number;
+    return constant_value(constant);
+}
+
+/* {$let: {vars: {x: value}, in: body}} with $$x in the body */
+ServerValue *let_x(ServerValue *value, ServerValue *body) {
+    ServerValue *vars = append_entry(document_value(), "x", value);
+    return operation_of("$let", append_entry(append_entry(document_value(), "vars", vars), "in", body));
+}
+
+ServerValue *is_something(ServerValue *value) {
+    return operation("$gt", {value, null_value()});
+}
+
+/* An aggregate while it is translated. */
+struct Argument {
+    GroupStage *stage;
+    const Aggref *aggregate;
+    Node *expression;    /* NULL: count(*) */
+    Oid type;            /* its base type */
+    ServerValue *filter; /* two-valued; NULL: all rows */
+};
+
+/* The value where the filter lets it through, else null. */
+ServerValue *filtered(const Argument &argument, ServerValue *value) {
+    return argument.filter ? operation("$cond", {argument.filter, value, null_value()}) : value;
+}
+
+/* PostgreSQL evaluates the argument only of rows that the filter lets through. */
+void add_trouble(const Argument &argument, ServerValue *trouble) {
+    Translation *translation = argument.stage->translation;
+    if (argument.filter)
+        trouble = operation("$and", {argument.filter, trouble});
+    translation->troubles = lappend(translation->troubles, trouble);
+}
+
+/* A number as Decimal128 with PostgreSQL's scale: $toDecimal alone would give a double of 5 fourteen zeros. */
+ServerValue *as_decimal(Oid type, ServerValue *value) {
+    if (type != NUMERICOID)
+        return operation_of("$toDecimal", operation_of("$toLong", value));
+    ServerValue *x = variable_value("x");
+    ServerValue *is_double = operation("$eq", {operation_of("$type", x), text_value("double")});
+    return let_x(value, operation("$cond", {is_double, operation_of("$toDecimal", operation_of("$toLong", x)),
+                                            operation_of("$toDecimal", x)}));
+}
+
+/* {value: key, text: …} of a number, null for null; the key may use $$x. */
+ServerValue *with_text(ServerValue *number, ServerValue *key) {
+    ServerValue *x = variable_value("x");
+    ServerValue *pair = document_value();
+    append_entry(pair, "value", key);
+    append_entry(pair, "text", operation_of("$toString", x));
+    return let_x(number, operation("$cond", {is_something(x), pair, null_value()}));
+}
+
+/* The operand of an accumulator; NULL if the argument can't be sent. */
+ServerValue *operand_of(const Argument &argument, Accumulation kind) {
+    Translation *translation = argument.stage->translation;
+    if (!argument.expression)
+        return argument.filter ? operation("$cond", {argument.filter, integer_value(1), integer_value(0)})
+                               : integer_value(1);
+    const bool total = kind == Accumulation::count || kind == Accumulation::minimum || kind == Accumulation::maximum;
+    ServerValue *value =
+        total ? translate_operand(translation, argument.expression) : translate_value(translation, argument.expression);
+    if (!value)
+        return nullptr;
+    switch (kind) {
+    case Accumulation::count: {
+        ServerValue *counts = is_something(value);
+        if (argument.filter)
+            counts = operation("$and", {argument.filter, counts});
+        return operation("$cond", {counts, integer_value(1), integer_value(0)});
+    }
+    case Accumulation::sum_long:
+        return filtered(argument, operation_of("$toLong", value));
+    case Accumulation::sum_decimal:
+        return filtered(argument, as_decimal(argument.type, value));
+    case Accumulation::magnitude_decimal:
+        return filtered(argument, operation_of("$abs", as_decimal(argument.type, value)));
+    case Accumulation::squares: {
+        ServerValue *x = variable_value("x");
+        return filtered(argument, let_x(as_decimal(argument.type, value), operation("$multiply", {x, x})));
+    }
+    case Accumulation::sum_double:
+        return filtered(argument, operation_of("$toDouble", value));
+    case Accumulation::magnitude_double:
+        return filtered(argument, operation_of("$abs", operation_of("$toDouble", value)));
+    case Accumulation::minimum:
+    case Accumulation::maximum:
+        return filtered(argument, value);
+    case Accumulation::lowest_text:
+    case Accumulation::highest_text:
+        return filtered(argument, with_text(value, variable_value("x")));
+    case Accumulation::negated_lowest_text:
+    case Accumulation::negated_highest_text:
+        return filtered(
+            argument,
+            with_text(value, operation("$subtract", {integer_value(0), as_decimal(NUMERICOID, variable_value("x"))})));
+    }
+    return nullptr;
+}
+
+const char *operator_of(Accumulation kind) {
+    switch (kind) {
+    case Accumulation::minimum:
+    case Accumulation::lowest_text:
+    case Accumulation::negated_lowest_text:
+        return "$min";
+    case Accumulation::maximum:
+    case Accumulation::highest_text:
+    case Accumulation::negated_highest_text:
+        return "$max";
+    default:
+        return "$sum";
+    }
+}
+
+constexpr int first_guard = 100;
+
+const Accumulator *find_accumulator(const Argument &argument, int kind) {
+    ListCell *cell;
+    foreach (cell, argument.stage->accumulators) {
+        const Accumulator *there = static_cast<const Accumulator *>(lfirst(cell));
+        if (there->kind == kind && equal(there->argument, argument.expression) &&
+            equal(there->filter, argument.aggregate->aggfilter))
+            return there;
+    }
+    return nullptr;
+}
+
+const char *remember(const Argument &argument, int kind, const char *name) {
+    Accumulator *accumulator = static_cast<Accumulator *>(palloc(sizeof(Accumulator)));
+    *accumulator = {kind, argument.expression, reinterpret_cast<Node *>(argument.aggregate->aggfilter), name};
+    argument.stage->accumulators = lappend(argument.stage->accumulators, accumulator);
+    return name;
+}
+
+/* The field of the group that has it; NULL, with a reason, if it can't be sent. */
+const char *accumulate(const Argument &argument, Accumulation kind) {
+    GroupStage *stage = argument.stage;
+    if (const Accumulator *there = find_accumulator(argument, static_cast<int>(kind)))
+        return there->name;
+    ServerValue *operand = operand_of(argument, kind);
+    if (!operand)
+        return nullptr;
+    const char *name = psprintf("a%d", stage->group->count - 1); /* the first entry is _id */
+    append_entry(stage->group, name, operation_of(operator_of(kind), operand));
+    return remember(argument, static_cast<int>(kind), name);
+}
+
+/* Whether the guard has to be made; asked once, for then it is. */
+bool is_new(const Argument &argument, Guard guard) {
+    const int kind = first_guard + static_cast<int>(guard);
+    if (find_accumulator(argument, kind))
+        return false;
+    remember(argument, kind, nullptr);
+    return true;
+}
+
+/* --- guards ------------------------------------------------------------------------------------------------------ */
+
+void add_group_trouble(GroupStage *stage, ServerValue *trouble) {
+    stage->troubles = lappend(stage->troubles, trouble);
+}
+
+/* More digits than Decimal128 has, or so small that squares may have become zero. The text of a number is at least as
+ * long as its digits. */
+bool guard_digits(const Argument &argument, Guard guard, const char *magnitude) {
+    if (!magnitude)
+        return false;
+    if (!is_new(argument, guard))
+        return true;
+    constexpr int64 decimal128_digits = 34;
+    ServerValue *text = operation_of("$toString", field_value(magnitude));
+    add_group_trouble(argument.stage,
+                      operation("$gte", {operation_of("$strLenBytes", text), integer_value(decimal128_digits)}));
+    return true;
+}
+
+bool guard_squares(const Argument &argument, const char *squares) {
+    if (squares && find_accumulator(argument, first_guard + static_cast<int>(Guard::small_squares)))
+        return true;
+    if (!guard_digits(argument, Guard::small_squares, squares))
+        return false;
+    ServerValue *text = operation_of("$toString", field_value(squares));
+    add_group_trouble(argument.stage,
+                      operation("$gte", {operation("$indexOfBytes", {text, text_value("E-")}), integer_value(0)}));
+    return true;
+}
+
+/* Doubles that are no integers, and NaN. */
+bool guard_integral(const Argument &argument) {
+    if (!is_new(argument, Guard::not_integral))
+        return true;
+    ServerValue *value = translate_value(argument.stage->translation, argument.expression);
+    if (!value)
+        return false;
+    ServerValue *x = variable_value("x");
+    add_trouble(argument, let_x(value, operation("$or", {operation("$ne", {x, operation_of("$trunc", x)}),
+                                                         operation("$eq", {x, float64_value(std::nan(""))})})));
+    return true;
+}
+
+/* -0, which is equal to 0 and reads differently. */
+bool guard_negative_zero(const Argument &argument) {
+    if (!is_new(argument, Guard::negative_zero))
+        return true;
+    ServerValue *value = translate_value(argument.stage->translation, argument.expression);
+    if (!value)
+        return false;
+    ServerValue *x = variable_value("x");
+    add_trouble(argument,
+                let_x(value, operation("$and", {operation("$eq", {x, integer_value(0)}),
+                                                operation("$ne", {operation_of("$toString", x), text_value("0")})})));
+    return true;
+}
+
+bool guard_nan(const Argument &argument) {
+    if (!is_new(argument, Guard::nan))
+        return true;
+    ServerValue *value = translate_operand(argument.stage->translation, argument.expression);
+    if (!value)
+        return false;
+    add_trouble(argument, operation("$eq", {value, float64_value(std::nan(""))}));
+    return true;
+}
+
+/* --- aggregates -------------------------------------------------------------------------------------------------- */
+
+/* The field is null where nothing was added, as SQL has it. */
+void null_for_nothing(GroupStage *stage, const char *field, const char *count) {
+    for (int i = 0; i < stage->after->count; ++i)
+        if (strcmp(stage->after->keys[i], field) == 0)
+            return;
+    append_entry(stage->after, field,
+                 operation("$cond", {operation("$gt", {field_value(count), integer_value(0)}), field_value(field),
+                                     null_value()}));
+}
+
+/* The sum as the argument's type asks, null for nothing, guarded. NULL if it can't be sent. */
+const char *sum_of(const Argument &argument, bool in_double) {
+    const char *count = accumulate(argument, Accumulation::count);
+    if (!count)
+        return nullptr;
+    const Oid type = argument.type;
+    const bool fits_long = type == INT2OID || type == INT4OID; /* it takes 2^32 rows to leave it */
+    const char *sum = accumulate(argument, in_double   ? Accumulation::sum_double
+                                           : fits_long ? Accumulation::sum_long
+                                                       : Accumulation::sum_decimal);
+    if (!sum)
+        return nullptr;
+    if (type == NUMERICOID &&
+        !guard_digits(argument, Guard::digits, accumulate(argument, Accumulation::magnitude_decimal)))
+        return nullptr;
+    if (in_double) {
+        constexpr double exact_limit = 9007199254740992.0;
+        const char *magnitude = accumulate(argument, Accumulation::magnitude_double);
+        if (!magnitude || !guard_integral(argument))
+            return nullptr;
+        if (is_new(argument, Guard::large_magnitude))
+            add_group_trouble(argument.stage, operation("$gte", {field_value(magnitude), float64_value(exact_limit)}));
+    }
+    null_for_nothing(argument.stage, sum, count);
+    return sum;
+}
+
+/* Equal numerics may read differently (1.0, 1.00), and PostgreSQL gives the last of them, MongoDB the first: the lowest
+ * and the highest text of the extreme value must be the same. */
+bool guard_equal_texts(const Argument &argument, bool is_minimum) {
+    const char *one = accumulate(argument, is_minimum ? Accumulation::lowest_text : Accumulation::highest_text);
+    const char *other =
+        accumulate(argument, is_minimum ? Accumulation::negated_highest_text : Accumulation::negated_lowest_text);
+    if (!one || !other)
+        return false;
+    if (is_new(argument, is_minimum ? Guard::equal_minima : Guard::equal_maxima))
+        add_group_trouble(argument.stage, operation("$ne", {field_value(psprintf("%s.text", one)),
+                                                            field_value(psprintf("%s.text", other))}));
+    return true;
+}
+
+const char *extreme_of(const Argument &argument, bool is_minimum) {
+    const Oid collation = argument.aggregate->inputcollid;
+    if (argument.type == TEXTOID && OidIsValid(collation) && !lc_collate_is_c(collation))
+        return not_sent(argument.stage->translation, argument.aggregate,
+                        "the order of text depends on the collation, and MongoDB's is that of \"C\"");
+    if (argument.type == FLOAT8OID && !(guard_nan(argument) && guard_negative_zero(argument)))
+        return nullptr;
+    if (argument.type == NUMERICOID && !(guard_nan(argument) && guard_equal_texts(argument, is_minimum)))
+        return nullptr;
+    return accumulate(argument, is_minimum ? Accumulation::minimum : Accumulation::maximum);
+}
+
+/* Variance and standard deviation. */
+bool add_spread(const Argument &argument, FinishKind kind, Finish *finish) {
+    GroupStage *stage = argument.stage;
+    const char *sum = sum_of(argument, false);
+    const char *squares = sum ? accumulate(argument, Accumulation::squares) : nullptr;
+    if (!squares || !guard_squares(argument, squares))
+        return false;
+    const char *count = accumulate(argument, Accumulation::count);
+    *finish = {kind,
+               {part_of(stage, count, INT8OID), part_of(stage, sum, NUMERICOID), part_of(stage, squares, NUMERICOID)}};
+    return true;
+}
+
+bool add_average(const Argument &argument, bool in_double, Finish *finish) {
+    GroupStage *stage = argument.stage;
+    const char *sum = sum_of(argument, in_double);
+    if (!sum)
+        return false;
+    const char *count = accumulate(argument, Accumulation::count);
+    *finish = {in_double ? FinishKind::average_float64 : FinishKind::average_numeric,
+               {part_of(stage, sum, in_double ? FLOAT8OID : NUMERICOID), part_of(stage, count, INT8OID), 0}};
+    return true;
+}
+
+/* The field of an aggregate that the server finishes; NULL if it can't be sent. */
+const char *add_finished(const Argument &argument, Method method) {
+    switch (method) {
+    case Method::count_rows:
+    case Method::count_values:
+        return accumulate(argument, Accumulation::count);
+    case Method::sum_integers:
+    case Method::sum_bigints:
+    case Method::sum_numerics:
+        return sum_of(argument, false);
+    case Method::sum_doubles: {
+        /* The sum of nothing but -0 is -0 in PostgreSQL. */
+        const char *sum = sum_of(argument, true);
+        return sum && guard_negative_zero(argument) ? sum : nullptr;
+    }
+    case Method::minimum:
+    case Method::maximum:
+        return extreme_of(argument, method == Method::minimum);
+    default:
+        return nullptr;
+    }
+}
+
+/* Why no rule fits. */
+const char *refusal_of(const Aggref *aggregate, Oid argument_type) {
+    switch (argument_type) {
+    case FLOAT4OID:
+        return "real rounds values";
+    case FLOAT8OID:
+        return "its last digits depend on the order of the rows";
+    default:
+        (void)aggregate;
+        return "there is no rule for this aggregate";
+    }
+}
+
+} // namespace
+
+int part_of(GroupStage *stage, const char *path, Oid type) {
+    ListCell *cell;
+    foreach (cell, stage->part_paths) {
+        const int position = foreach_current_index(cell);
+        if (strcmp(static_cast<const char *>(lfirst(cell)), path) == 0 &&
+            list_nth_oid(stage->part_types, position) == type)
+            return position;
+    }
+    stage->part_paths = lappend(stage->part_paths, const_cast<char *>(path));
+    stage->part_types = lappend_oid(stage->part_types, type);
+    return list_length(stage->part_paths) - 1;
+}
+
+bool add_aggregate(GroupStage *stage, const Aggref *aggregate, Finish *finish, const char **known) {
+    Translation *translation = stage->translation;
+    *known = nullptr;
+    if (aggregate->aggsplit != AGGSPLIT_SIMPLE || aggregate->aggkind != AGGKIND_NORMAL || aggregate->aggvariadic ||
+        list_length(aggregate->args) > 1)
+        return refuse(translation, aggregate, "there is no rule for this form of aggregate");
+    if (aggregate->aggorder != NIL)
+        return refuse(translation, aggregate, "there is no rule for an aggregate with ORDER BY");
+
+    Argument argument{stage, aggregate, nullptr, InvalidOid, nullptr};
+    if (aggregate->args != NIL) {
+        argument.expression = reinterpret_cast<Node *>(linitial_node(TargetEntry, aggregate->args)->expr);
+        argument.type = getBaseType(exprType(argument.expression));
+        if (argument.type == VARCHAROID)
+            argument.type = TEXTOID;
+    }
+    AggregateRule rule;
+    if (!find_rule(aggregate, argument.type, &rule))
+        return refuse(translation, aggregate, refusal_of(aggregate, argument.type));
+    const bool repeats_matter = rule.method != Method::minimum && rule.method != Method::maximum;
+    if (aggregate->aggdistinct != NIL && repeats_matter)
+        return refuse(translation, aggregate, "there is no rule for DISTINCT in this aggregate");
+    if (aggregate->aggfilter) {
+        argument.filter = translate_truth(translation, reinterpret_cast<Node *>(aggregate->aggfilter), true);
+        if (!argument.filter)
+            return false;
+    }
+    if (rule.method == Method::spread)
+        return add_spread(argument, rule.finish, finish);
+    if (rule.method == Method::average || rule.method == Method::average_double)
+        return add_average(argument, rule.method == Method::average_double, finish);
+    *known = add_finished(argument, rule.method);
+    if (!*known)
+        return false;
+    *finish = {rule.finish, {part_of(stage, *known, aggregate->aggtype), 0, 0}};
+    return true;
+}
+
+const RuleText *aggregate_rule_texts(int *count) {
+    static constexpr RuleText texts[] = {
+        {"aggregates", "count(*), count(x)", "$sum of 1", "any type that is sent as a value"},
+        {"aggregates", "sum(smallint), sum(integer)", "$sum of $toLong", "always"},
+        {"aggregates", "sum(bigint), sum(numeric)", "$sum of $toDecimal",
+         "while the sum of the magnitudes has fewer digits than Decimal128"},
+        {"aggregates", "sum(double precision), avg(double precision)", "$sum",
+         "while all values are integers and the sum of the magnitudes is below 2^53"},
+        {"aggregates", "avg(smallint, integer, bigint, numeric)", "$sum of values and of 1",
+         "as the sum; divided by PostgreSQL"},
+        {"aggregates", "min, max", "$min, $max",
+         "numbers without NaN, of equal numerics the same text, dates and times, objectid, text with COLLATE \"C\""},
+        {"aggregates", "bool_and, every, bool_or", "$min, $max", "always"},
+        {"aggregates", "var_pop, var_samp, variance, stddev_pop, stddev_samp, stddev",
+         "$sum of values, of squares and of 1",
+         "integers and numeric, while the sum of squares has fewer digits than Decimal128; finished by PostgreSQL"},
+        {"aggregates", "… FILTER (WHERE condition)", "$cond", "an exact condition"},
+        {"aggregates", "GROUP BY, SELECT DISTINCT", "$group",
+         "integers, numeric, double precision, boolean, text of a deterministic collation, objectid, uuid, dates and "
+         "times"},
+        {"aggregates", "HAVING", "$match after $group", "conditions on aggregates that the server finishes"},
+    };
+    *count = lengthof(texts);
+    return texts;
+}
+
+} // namespace mongoferry::query
