@@ -9,6 +9,7 @@
 #include "pg/backend.h"
 
 #include "bson/field_plan.h"
+#include "fdw/estimate.h"
 #include "fdw/source_options.h"
 #include "pg/guard.h"
 #include "query/command.h"
@@ -57,6 +58,9 @@ void shutdown_foreign_scan(ForeignScanState *node);
 /* explain.cpp */
 void explain_foreign_scan(ForeignScanState *node, ExplainState *explain);
 
+/* analyze.cpp */
+bool analyze_foreign_table(Relation relation, AcquireSampleRowsFunc *acquire, BlockNumber *pages);
+
 /* import.cpp */
 List *import_foreign_schema(ImportForeignSchemaStmt *statement, Oid server);
 
@@ -81,7 +85,11 @@ struct TableDescription {
     int32 fetch_size; /* 0: as many documents as the server likes */
     bool pushdown;
     int parallel_workers; /* how many are planned for a scan; -1: by the collection's size */
+    PlanningOptions planning;
 };
+
+/* "database.collection" for messages, or the collection alone where no database is named. Palloc'd or as it is. */
+const char *collection_name(const SourceOptions &options);
 
 /* Reads the catalogs. relation_index is the range table index that the fields' Vars have (0 when it does not matter);
  * user is who reads. */
@@ -109,6 +117,7 @@ struct RelationInfo {
     /* Every condition is sent exactly, and nothing else stands in the way of doing more on the server than scanning
      * (translation.h: exact). */
     bool exact;
+    BaseEstimate estimate; /* of a base relation */
     Bitmapset *attributes; /* of a base relation: those that the query reads */
     Expr *chunk_bounds;    /* the second argument of in_chunk(); NULL: the whole collection */
 };

@@ -30,6 +30,7 @@ extern "C" Datum mongoferry_handler(PG_FUNCTION_ARGS) {
     routine->ReInitializeDSMForeignScan = mongoferry::fdw::reinitialize_dsm_foreign_scan;
     routine->InitializeWorkerForeignScan = mongoferry::fdw::initialize_worker_foreign_scan;
     routine->ShutdownForeignScan = mongoferry::fdw::shutdown_foreign_scan;
+    routine->AnalyzeForeignTable = mongoferry::fdw::analyze_foreign_table;
     routine->ImportForeignSchema = mongoferry::fdw::import_foreign_schema;
     PG_RETURN_POINTER(routine);
 }

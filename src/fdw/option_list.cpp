@@ -35,6 +35,8 @@ static const char *values_text(const OptionDefinition &definition) {
         return "boolean";
     case OptionKind::integer:
         return "integer";
+    case OptionKind::number:
+        return "number";
     case OptionKind::duration:
         return "time";
     case OptionKind::choice:

@@ -84,6 +84,14 @@ const OptionDefinition definitions[] = {
      "let the server filter where the answer stays the same"},
     {"parallel_workers", on_server | on_table, OptionKind::integer, 0, 1024, nullptr, nullptr, false,
      "worker processes that read the collection together; without it as many as its size is worth"},
+    {"use_remote_estimate", on_server | on_table, OptionKind::boolean, no_minimum, no_maximum, nullptr, "off", false,
+     "ask the server for row estimates even where ANALYZE has been, and have it count what a filter lets through"},
+    {"fdw_startup_cost", on_server | on_table, OptionKind::number, 0, INT_MAX, nullptr, "100 (files: 1)", false,
+     "cost of a command and its first reply, in the planner's units"},
+    {"fdw_tuple_cost", on_server | on_table, OptionKind::number, 0, INT_MAX, nullptr, "0.2 (files: 0.01)", false,
+     "cost of a document on its way here, besides that of its bytes"},
+    {"analyze_sampling", on_server | on_table, OptionKind::choice, no_minimum, no_maximum, "auto|random|off", "auto",
+     false, "how ANALYZE samples a live collection: auto has the server choose documents of all but small ones"},
     {"on_mismatch", everywhere_read, OptionKind::choice, no_minimum, no_maximum, "error|null", "error", false,
      "what becomes of a value that does not fit its column"},
     {"on_nul", everywhere_read, OptionKind::choice, no_minimum, no_maximum, "error|strip|replace", "error", false,
@@ -159,6 +167,19 @@ void check_option_value(const OptionDefinition *definition, DefElem *option) {
                             errhint("Valid values are %s.", quoted_choices(definition->choices))));
         break;
     }
+    case OptionKind::number: {
+        const char *text = defGetString(option);
+        double value;
+        if (!parse_real(text, &value, 0, nullptr))
+            ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                            errmsg("invalid value for option \"%s\": \"%s\"", definition->name, text)));
+        if (!(value >= static_cast<double>(definition->minimum) && value <= static_cast<double>(definition->maximum)))
+            ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                            errmsg("%g is outside the valid range for option \"%s\"", value, definition->name),
+                            errdetail("Values from %lld to %lld are valid.", (long long)definition->minimum,
+                                      (long long)definition->maximum)));
+        break;
+    }
     case OptionKind::integer:
     case OptionKind::duration: {
         const char *text = defGetString(option);
@@ -203,6 +224,11 @@ bool boolean_value(const char *text, bool default_value) {
 int64 integer_value(const char *text, int64 default_value) {
     int value;
     return text && parse_int(text, &value, 0, nullptr) ? value : default_value;
+}
+
+double number_value(const char *text, double default_value) {
+    double value;
+    return text && parse_real(text, &value, 0, nullptr) ? value : default_value;
 }
 
 int duration_value(const char *text, int default_milliseconds) {

@@ -30,6 +30,7 @@ enum class OptionKind : uint8_t {
     text,
     boolean,
     integer,  /* minimum … maximum of the definition */
+    number,   /* likewise, fractions included */
     duration, /* milliseconds, or with a unit as PostgreSQL's settings have it; minimum … maximum in ms */
     choice,   /* one of the definition's choices */
 };
@@ -65,6 +66,7 @@ const char *option_text(const List *narrow, const List *wide, const char *name);
 /* Values of options that the validator has accepted. */
 bool boolean_value(const char *text, bool default_value);
 int64 integer_value(const char *text, int64 default_value);
+double number_value(const char *text, double default_value);
 int duration_value(const char *text, int default_milliseconds);
 
 /* What a value's conversion depends on, for a column (or a table, with column NIL). */

@@ -1,8 +1,7 @@
 /*
- * Planning a scan: which columns are read, which conditions go along, what it may cost.
+ * Planning a scan: which columns are read, which conditions go along. Numbers of rows and costs are estimate.cpp's.
  *
- * Nothing here connects to a server: EXPLAIN and prepared statements work while it is away. Row numbers come from
- * the catalogs or, for files, from the file's size.
+ * Nothing here needs a server: EXPLAIN and prepared statements work while it is away.
  */
 #include "fdw/callbacks.h"
 
@@ -31,16 +30,6 @@ namespace mongoferry::fdw {
 
 namespace {
 
-/* Assumptions where nothing is known. */
-constexpr double default_documents = 1000;
-constexpr double default_document_bytes = 300;
-constexpr double default_unwound_elements = 3;
-
-/* In units of the planner's costs (seq_page_cost = 1): a round trip or the opening of a file, a document's way here. */
-constexpr Cost live_startup_cost = 100;
-constexpr Cost file_startup_cost = 1;
-constexpr Cost document_cost = 0.01;
-
 /* The attribute numbers that the query reads of the relation; a whole-row reference reads them all. */
 Bitmapset *attributes_read(const RelOptInfo *relation, const TableDescription *table) {
     Bitmapset *numbers = nullptr; /* offset by FirstLowInvalidHeapAttributeNumber */
@@ -56,24 +45,6 @@ Bitmapset *attributes_read(const RelOptInfo *relation, const TableDescription *t
             (whole_row || bms_is_member(number - FirstLowInvalidHeapAttributeNumber, numbers)))
             attributes = bms_add_member(attributes, number);
     return attributes;
-}
-
-/* How many documents the collection has, as far as can be told without asking a server. */
-double estimate_documents(const RelOptInfo *relation, const TableDescription *table) {
-    if (relation->tuples > 0)
-        return relation->tuples; /* ANALYZE has counted rows */
-    if (table->source.dump) {
-        source::SizeEstimate size = pg_entry([&] {
-            return source::estimate_size(file_options(table->source),
-                                         table->source.database ? table->source.database : "",
-                                         table->source.collection);
-        });
-        if (size.bytes >= 0)
-            return clamp_row_est(static_cast<double>(size.bytes) / (size.document_size > 0
-                                                                        ? static_cast<double>(size.document_size)
-                                                                        : default_document_bytes));
-    }
-    return default_documents;
 }
 
 /* Why nothing is sent at all, or NULL. */
@@ -150,22 +121,14 @@ void get_foreign_rel_size(PlannerInfo *root, RelOptInfo *relation, Oid table_id)
 
     choose_conditions(root, relation, state);
 
-    double documents = state->chunk_bounds ? estimate_chunk_documents(state->chunk_bounds)
-                                           : estimate_documents(relation, state->table);
-    if (relation->tuples > 0) /* a chunk is no more than the whole */
-        documents = Min(documents, relation->tuples);
-    relation->tuples =
-        state->table->fields.unwind && relation->tuples <= 0 ? documents * default_unwound_elements : documents;
-    set_baserel_size_estimates(root, relation);
+    state->estimate = estimate_base_relation(root, relation, state,
+                                             state->chunk_bounds ? estimate_chunk_documents(state->chunk_bounds) : -1);
 }
 
 void get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid) {
     RelationInfo *state = static_cast<RelationInfo *>(relation->fdw_private);
-    Cost startup =
-        (state->table->source.dump ? file_startup_cost : live_startup_cost) + relation->baserestrictcost.startup;
-    /* With a filter on the server only about the rows of the result travel. */
-    double travelling = state->remote.conditions != NIL ? relation->rows : relation->tuples;
-    Cost total = startup + travelling * (document_cost + cpu_tuple_cost + relation->baserestrictcost.per_tuple);
+    Cost startup, total;
+    cost_base_scan(relation, state->table, state->estimate, &startup, &total);
     add_path(relation,
              reinterpret_cast<Path *>(make_foreign_scan_path(root, relation, relation->rows, startup, total)));
     add_parallel_path(root, relation, state, startup, total);

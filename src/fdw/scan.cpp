@@ -26,11 +26,6 @@ namespace mongoferry::fdw {
 
 namespace {
 
-/* "database.collection" for messages, or the collection alone where no database is named. */
-const char *collection_name(const SourceOptions &options) {
-    return options.database ? psprintf("%s.%s", options.database, options.collection) : options.collection;
-}
-
 /* For a scan of a table's rows. */
 bson::FieldPlan *make_row_plan(const TableDescription *table, const List *attributes) {
     int count = list_length(attributes);

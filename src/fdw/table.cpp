@@ -10,6 +10,10 @@ extern "C" {
 
 namespace mongoferry::fdw {
 
+const char *collection_name(const SourceOptions &options) {
+    return options.database ? psprintf("%s.%s", options.database, options.collection) : options.collection;
+}
+
 TableDescription *describe_table(Relation relation, Index relation_index, Oid user) {
     ForeignTable *table = GetForeignTable(RelationGetRelid(relation));
     TableDescription *description = static_cast<TableDescription *>(palloc0(sizeof(TableDescription)));
@@ -23,6 +27,8 @@ TableDescription *describe_table(Relation relation, Index relation_index, Oid us
     description->parallel_workers =
         static_cast<int>(integer_value(option_text(table->options, server_options, "parallel_workers"), -1));
     description->pushdown = !pushdown || strcmp(pushdown, "on") == 0;
+
+    description->planning = planning_options(server_options, table->options, description->source.dump != nullptr);
 
     TupleDesc row = RelationGetDescr(relation);
     query::Field *fields = static_cast<query::Field *>(palloc0(sizeof(query::Field) * Max(row->natts, 1)));

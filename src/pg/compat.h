@@ -260,3 +260,17 @@ inline void InitMaterializedSRF(FunctionCallInfo fcinfo, bits32) {
     MemoryContextSwitchTo(previous);
 }
 #endif
+
+/* A random number between 0 and 1, exclusive, of a reservoir's own generator. */
+extern "C" {
+#include "utils/sampling.h"
+}
+namespace mongoferry {
+inline double random_fraction(ReservoirState reservoir) {
+#if PG_VERSION_NUM >= 150000
+    return sampler_random_fract(&reservoir->randstate);
+#else
+    return sampler_random_fract(reservoir->randstate);
+#endif
+}
+} // namespace mongoferry
