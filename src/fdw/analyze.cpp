@@ -44,9 +44,9 @@ struct Sample {
 
 constexpr int fewest_rows = 100; /* that are kept whatever memory they take */
 
-/* A random half of the rows goes: what is left is a random sample still. */
-void halve(Sample *sample) {
-    const int kept = Max(sample->count / 2, 1);
+/* Some of the rows go, chosen at random: what is left is a random sample still. */
+void shrink(Sample *sample) {
+    const int kept = Max(sample->count / 4 * 3, fewest_rows);
     for (int i = 0; i < kept; ++i) {
         const int other = i + static_cast<int>(random_fraction(&sample->reservoir) * (sample->count - i));
         HeapTuple row = sample->rows[other];
@@ -92,7 +92,7 @@ void put(Sample *sample, TupleDesc descriptor, Datum *values, bool *nulls) {
         sample->to_skip = -1;
     }
     if (sample->bytes > sample->most_bytes && sample->count > fewest_rows)
-        halve(sample);
+        shrink(sample);
 }
 
 bson::FieldPlan *make_analyze_plan(Relation relation, const TableDescription *table) {
