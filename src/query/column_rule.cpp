@@ -236,13 +236,6 @@ static ServerValue *float64_value(double number) {
     return constant_value(constant);
 }
 
-static ServerValue *date_value(int64 milliseconds) {
-    Constant constant{};
-    constant.kind = ConstantKind::date;
-    constant.integer = milliseconds;
-    return constant_value(constant);
-}
-
 /* $and goes no further than to the first false one (MongoDB manual, "$and (aggregation)"), so that what follows sees
  * only values of the type. */
 static ServerValue *is_integral_between(ServerValue *field, int64 minimum, int64 maximum) {
@@ -266,9 +259,11 @@ static ServerValue *fits_float32(ServerValue *field) {
                                                 between(-largest, -smallest)})});
 }
 
+/* In milliseconds. */
 static ServerValue *is_date_between(ServerValue *field, int64 first, int64 beyond) {
-    return operation("$and", {has_type(field, {"date"}), operation("$gte", {field, date_value(first)}),
-                              operation("$lt", {field, date_value(beyond)})});
+    ServerValue *milliseconds = operation_of("$toLong", field);
+    return operation("$and", {has_type(field, {"date"}), operation("$gte", {milliseconds, integer_value(first)}),
+                              operation("$lt", {milliseconds, integer_value(beyond)})});
 }
 
 /* Binary values compare by length, then subtype, then bytes (MongoDB manual, "Comparison/Sort Order"), so that those
@@ -419,8 +414,12 @@ FilterNode *null_by_oddity_filter(const UsedColumn &used) {
     if (!used.field)
         return nullptr;
     FilterNode *filter = type_filter(used, "undefined");
-    if (used.field->options.on_mismatch == bson::OnMismatch::null && !refusal_in_expression(used))
-        return add_arm(filter, expression_node(odd_value_test(used)));
+    if (used.field->options.on_mismatch == bson::OnMismatch::null) {
+        if (used.rule.not_exact || refusal_in_expression(used)) /* what is refused can't be told */
+            return make_node(NodeKind::everything);
+        filter = add_arm(filter, expression_node(odd_value_test(used)));
+    }
+    /* Not said by the test above to every server: SecantusDB, unlike MongoDB, has nothing there. */
     const std::string_view path = used.path;
     const char *prefix = used.table >= 0 ? used.field->path : "";
     const size_t own = path.size() - strlen(bson::utf8_name(prefix)); /* what comes before is the table's */
@@ -436,7 +435,7 @@ FilterNode *odd_filter(const UsedColumn &used) {
     if (!used.field)
         return nullptr;
     FilterNode *filter = null_by_oddity_filter(used);
-    if (used.field->options.on_mismatch == bson::OnMismatch::null)
+    if (filter->kind == NodeKind::everything || used.field->options.on_mismatch == bson::OnMismatch::null)
         return filter; /* has all that is odd */
     if (FilterNode *convertible = convertible_filter(used))
         filter = add_arm(filter, convertible);

@@ -73,7 +73,8 @@ ServerValue *odd_value_test(const UsedColumn &used);
  * Odd documents whose value in the column may be any: strings in a timestamptz column … Numbers in float64 and numeric
  * columns are left to the comparison, which can tell. */
 FilterNode *convertible_filter(const UsedColumn &used);
-/* Odd documents in which the column is NULL: an array on the way, undefined, and what on_mismatch reads as NULL. */
+/* Odd documents in which the column is NULL: an array on the way, undefined, and what on_mismatch reads as NULL.
+ * Everything, if these can't be told. */
 FilterNode *null_by_oddity_filter(const UsedColumn &used);
 /* Odd documents that a scan reads: those two and the odd numbers. */
 FilterNode *odd_filter(const UsedColumn &used);

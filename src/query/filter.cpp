@@ -1,397 +1,416 @@
 /*
- * See filter.h. The rules, by the type of the column: "column op constant" with op one of = < <= > >=, IN and = ANY,
- * combined by AND and OR, and boolean columns by themselves.
+ * See filter.h. Logic: from a condition down to comparisons of a column with a constant (comparison.h), which the query
+ * language can say so that indexes serve, or to {$expr: …} for what it can't.
  *
- * - smallint, integer, bigint: numbers compare across BSON's number types by value, as here.
- * - double precision: the same; NaN is above all numbers in SQL and below them in MongoDB, so > and >= add NaN.
- * - numeric without a modifier: a double becomes its shortest decimal, which may lie beside its exact value, so a
- *   constant that is no integer is sent both as a double and as a Decimal128.
- * - boolean: true or false.
- * - mongoferry.objectid: ObjectIds compare byte by byte, as here.
- * - timestamptz, timestamp: dates in milliseconds; strings, ObjectIds and timestamps convert too and are let through.
- * - text, varchar without a modifier: equality only, since the order of text depends on the collation. Other BSON
- *   types have a text form too and are let through where it could be the constant's.
- *
- * Not sent: conditions on columns below an unwound array, on columns that read strings as numbers or drop NULs, with
- * nondeterministic collations, and everything else.
+ * SQL's logic has three values, MongoDB's two, and a negation on the server would turn NULL into a match. So a
+ * condition is translated under the question what it shall be, and a NOT turns the question round, down to the
+ * comparisons.
  */
 #include "query/filter.h"
 
-#include "bson/number_text.h"
+#include "query/column_rule.h"
+#include "query/comparison.h"
+#include "query/function_rules.h"
+
 #include "bson/objectid_type_id.h"
-#include "bson/path.h"
-#include "query/filter_node.h"
 
 extern "C" {
-#include "access/stratnum.h"
-#include "mb/pg_wchar.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/array.h"
-#include "utils/date.h"
-#include "utils/numeric.h"
-#include "utils/timestamp.h"
-#include "utils/typcache.h"
+#include "utils/fmgroids.h"
+#include "utils/syscache.h"
 }
-
-#include <cmath>
 
 namespace mongoferry::query {
 
 namespace {
 
-constexpr const char *types_read_as_time[] = {"string", "objectId", "timestamp"};
-constexpr const char *types_with_free_text[] = {"symbol", "javascript"};
-// clang-format off
-constexpr const char *types_with_any_text[] = {
-    "double", "int", "long", "decimal", "date", "objectId", "bool", "binData", "regex", "symbol", "javascript",
-    "dbPointer", "object", "array", "timestamp", "minKey", "maxKey", "javascriptWithScope"};
-// clang-format on
+/* What a condition shall be. */
+enum class Wanted : uint8_t { is_true, is_false, is_not_true, is_not_false };
 
-template <int count>
-TypeList list_of(const char *const (&names)[count]) {
-    return {names, count};
-}
-
-Constant integer_constant(int64 value) {
-    Constant constant{};
-    constant.kind = ConstantKind::integer;
-    constant.integer = value;
-    return constant;
-}
-
-Constant float64_constant(double value) {
-    Constant constant{};
-    constant.kind = ConstantKind::float64;
-    constant.float64 = value;
-    return constant;
-}
-
-Constant date_constant(int64 milliseconds) {
-    Constant constant{};
-    constant.kind = ConstantKind::date;
-    constant.integer = milliseconds;
-    return constant;
-}
-
-/* --- numbers ------------------------------------------------------------------------------------------------- */
-
-bool includes_greater(StrategyNumber comparison) {
-    return comparison == BTGreaterStrategyNumber || comparison == BTGreaterEqualStrategyNumber;
-}
-
-/* SQL puts NaN above every number, MongoDB below. */
-FilterNode *with_nan(FilterNode *node, const char *path, StrategyNumber comparison) {
-    if (!includes_greater(comparison))
-        return node;
-    return either(node, compare_node(path, BTEqualStrategyNumber, float64_constant(std::nan(""))));
-}
-
-FilterNode *translate_float_comparison(const char *path, StrategyNumber comparison, double value) {
-    if (std::isnan(value))
-        return nullptr;
-    return with_nan(compare_node(path, comparison, float64_constant(value)), path, comparison);
-}
-
-/* Without the strictness: for a bound that stands beside the constant rather than at it. */
-StrategyNumber not_strict(StrategyNumber comparison) {
-    return comparison == BTLessStrategyNumber      ? BTLessEqualStrategyNumber
-           : comparison == BTGreaterStrategyNumber ? BTGreaterEqualStrategyNumber
-                                                   : comparison;
-}
-
-FilterNode *translate_numeric_comparison(const char *path, StrategyNumber comparison, Datum value) {
-    char *text = DatumGetCString(DirectFunctionCall1(numeric_out, value));
-    /* Within 2^53 an integer is the same number in every BSON number type. */
-    constexpr int64 exact_limit = INT64CONST(9007199254740992);
-    size_t digits = strspn(text[0] == '-' ? text + 1 : text, "0123456789");
-    if (digits <= 16 && text[digits + (text[0] == '-')] == '\0') {
-        int64 integer = strtoll(text, nullptr, 10);
-        if (integer >= -exact_limit && integer <= exact_limit)
-            return with_nan(compare_node(path, comparison, integer_constant(integer)), path, comparison);
-    }
-    Constant decimal{};
-    decimal.kind = ConstantKind::decimal128;
-    if (!bson::parse_decimal128(text, decimal.bytes))
-        return nullptr;
-    if (bson::decimal128_parts(decimal.bytes).kind != bson::Decimal128Parts::Kind::finite)
-        return nullptr;
-    double nearest = strtod(text, nullptr);
-    if (!std::isfinite(nearest))
-        return nullptr;
-    StrategyNumber bound = not_strict(comparison);
-    return with_nan(either(compare_node(path, bound, decimal), compare_node(path, bound, float64_constant(nearest))),
-                    path, comparison);
-}
-
-/* --- times --------------------------------------------------------------------------------------------------- */
-
-constexpr int64 milliseconds_from_1970_to_2000 = INT64CONST(946684800000);
-
-/* A comparison with a point in microseconds since 2000, of a field in milliseconds since 1970. */
-FilterNode *translate_time_comparison(const char *path, StrategyNumber comparison, int64 microseconds) {
-    if (microseconds == DT_NOBEGIN || microseconds == DT_NOEND)
-        return nullptr;
-    int64 milliseconds = microseconds / 1000;
-    int64 rest = microseconds % 1000;
-    if (rest < 0) {
-        rest += 1000;
-        --milliseconds;
-    }
-    milliseconds += milliseconds_from_1970_to_2000;
-    /* Between two milliseconds: x < c and x <= c hold up to the one below, which not being strict includes; x > c and
-     * x >= c hold from the one above, which is more than the one below; nothing equals c but other types may. */
-    FilterNode *node = compare_node(path, rest ? not_strict(comparison) : comparison, date_constant(milliseconds));
-    return either(node, type_node(path, list_of(types_read_as_time)));
-}
-
-/* --- text ---------------------------------------------------------------------------------------------------- */
-
-/* Whether the text of a number, date, ObjectId, UUID, regular expression or JSON might read like this. Errs to yes. */
-bool could_be_text_of_other_types(const char *data, size_t size) {
-    if (size == 0)
-        return false;
-    unsigned char first = static_cast<unsigned char>(data[0]);
-    if ((first >= '0' && first <= '9') || strchr("+-./{[\"$", first))
-        return true;
-    for (const char *word : {"true", "false", "NaN", "Infinity", "undefined", "null"})
-        if (strlen(word) == size && memcmp(word, data, size) == 0)
-            return true;
-    bool hex_digits_only = strspn(data, "0123456789abcdefABCDEF-") >= size;
-    return hex_digits_only && (size == 24 || size == 36);
-}
-
-FilterNode *translate_text_equality(const Field &field, Datum value) {
-    if (GetDatabaseEncoding() != PG_UTF8 || field.options.on_nul != bson::OnNul::error)
-        return nullptr;
-    char *characters = TextDatumGetCString(value);
-    Constant constant{};
-    constant.kind = ConstantKind::text;
-    constant.text = {characters, strlen(characters), nullptr};
-    FilterNode *same = compare_node(field.path, BTEqualStrategyNumber, constant);
-    return either(same, could_be_text_of_other_types(characters, constant.text.size)
-                            ? type_node(field.path, list_of(types_with_any_text))
-                            : type_node(field.path, list_of(types_with_free_text)));
-}
-
-/* --- one comparison ------------------------------------------------------------------------------------------ */
-
-/* The column behind a Var of the relation, if conditions on it may be sent. */
-const Field *pushable_field(const RelationFields &relation, Node *node, Oid *base_type) {
-    if (IsA(node, RelabelType))
-        node = reinterpret_cast<Node *>(reinterpret_cast<RelabelType *>(node)->arg);
-    if (!IsA(node, Var))
-        return nullptr;
-    Var *var = reinterpret_cast<Var *>(node);
-    if (var->varno != 1 || var->varlevelsup != 0 || var->varattno < 1 || var->varattno > relation.count)
-        return nullptr;
-    const Field *field = &relation.fields[var->varattno - 1];
-    if (!field->path || field->path[0] == '$' || field->options.coerce_strings)
-        return nullptr;
-    /* A condition on an element is not one on the document. */
-    if (relation.unwind && bson::is_at_or_below(field->path, relation.unwind))
-        return nullptr;
-    int32 typmod = field->typmod;
-    *base_type = getBaseTypeAndTypmod(field->type, &typmod);
-    /* A type modifier changes values on the way (numeric(6,2) rounds, varchar(3) cuts blanks). */
-    if (typmod >= 0)
-        return nullptr;
-    return field;
-}
-
-/* "field comparison constant", of the operand type that the operator takes on the constant's side. */
-FilterNode *translate_comparison(const Field &field, Oid base_type, StrategyNumber comparison, Oid constant_type,
-                                 Datum value) {
-    switch (base_type) {
-    case INT2OID:
-    case INT4OID:
-    case INT8OID:
-        switch (constant_type) {
-        case INT2OID:
-            return compare_node(field.path, comparison, integer_constant(DatumGetInt16(value)));
-        case INT4OID:
-            return compare_node(field.path, comparison, integer_constant(DatumGetInt32(value)));
-        case INT8OID:
-            return compare_node(field.path, comparison, integer_constant(DatumGetInt64(value)));
-        }
-        return nullptr;
-    case FLOAT8OID:
-        return constant_type == FLOAT8OID ? translate_float_comparison(field.path, comparison, DatumGetFloat8(value))
-                                          : nullptr;
-    case NUMERICOID:
-        return constant_type == NUMERICOID ? translate_numeric_comparison(field.path, comparison, value) : nullptr;
-    case BOOLOID: {
-        if (constant_type != BOOLOID)
-            return nullptr;
-        Constant constant{};
-        constant.kind = ConstantKind::boolean;
-        constant.boolean = DatumGetBool(value);
-        return compare_node(field.path, comparison, constant);
-    }
-    case TIMESTAMPTZOID:
-    case TIMESTAMPOID:
-        /* Mixed comparisons depend on the session's time zone; a timestamp column holds UTC. */
-        return constant_type == base_type ? translate_time_comparison(field.path, comparison, DatumGetTimestamp(value))
-                                          : nullptr;
-    case TEXTOID:
-    case VARCHAROID:
-        return comparison == BTEqualStrategyNumber && constant_type == TEXTOID ? translate_text_equality(field, value)
-                                                                               : nullptr;
+Wanted negated(Wanted wanted) {
+    switch (wanted) {
+    case Wanted::is_true:
+        return Wanted::is_false;
+    case Wanted::is_false:
+        return Wanted::is_true;
+    case Wanted::is_not_true:
+        return Wanted::is_not_false;
     default:
-        if (constant_type == base_type && base_type == bson::objectid_type_id()) {
-            Constant constant{};
-            constant.kind = ConstantKind::object_id;
-            memcpy(constant.bytes, DatumGetPointer(value), 12);
-            return compare_node(field.path, comparison, constant);
-        }
-        return nullptr;
+        return Wanted::is_not_true;
     }
 }
 
-/* The btree strategy that the operator has in its operands' default operator family; 0 for none. */
-StrategyNumber btree_strategy(Oid operator_id, Oid type) {
-    TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
-    if (!OidIsValid(entry->btree_opf))
-        return InvalidStrategy;
-    return static_cast<StrategyNumber>(get_op_opfamily_strategy(operator_id, entry->btree_opf));
+/* Whether NULL is what is wanted. */
+bool admits_null(Wanted wanted) {
+    return wanted == Wanted::is_not_true || wanted == Wanted::is_not_false;
 }
 
-bool is_text_type(Oid type) {
-    return type == TEXTOID || type == VARCHAROID;
+/* For conditions that are never NULL: whether they shall be true. */
+bool wants_true(Wanted wanted) {
+    return wanted == Wanted::is_true || wanted == Wanted::is_not_false;
 }
 
-/* Equality of text is that of bytes, unless the collation says otherwise. */
-bool collation_is_harmless(Oid collation) {
-    return !OidIsValid(collation) || get_collation_isdeterministic(collation);
+constexpr Predicate unsent{nullptr, false};
+
+Predicate settled(bool all) {
+    return {make_node(all ? NodeKind::everything : NodeKind::nothing), true};
 }
 
-/* "column operator constant" of a condition, taken apart. */
-struct Comparison {
-    const Field *field;
-    Oid base_type; /* of the column */
-    StrategyNumber strategy;
-    const Const *constant; /* not NULL */
+/* What is put together of several: an arm of all_of that is not sent makes the whole wider, one of any_of makes it
+ * impossible. */
+class Combination {
+public:
+    explicit Combination(NodeKind combined) : kind(combined) {}
+
+    void add(const Predicate &predicate) {
+        exact = exact && predicate.node && predicate.exact;
+        if (!predicate.node)
+            is_unsent = is_unsent || kind == NodeKind::any_of;
+        else
+            nodes = lappend(nodes, predicate.node);
+        count += 1;
+    }
+
+    Predicate result() const {
+        if (is_unsent || (count > 0 && nodes == NIL))
+            return unsent;
+        FilterNode **children = static_cast<FilterNode **>(palloc(sizeof(FilterNode *) * Max(list_length(nodes), 1)));
+        ListCell *cell;
+        foreach (cell, nodes)
+            children[foreach_current_index(cell)] = static_cast<FilterNode *>(lfirst(cell));
+        FilterNode *node = combine(kind, children, list_length(nodes));
+        return {node, exact || (node->kind == NodeKind::nothing && kind == NodeKind::all_of)};
+    }
+
+private:
+    NodeKind kind;
+    List *nodes = NIL;
+    int count = 0;
+    bool exact = true;
+    bool is_unsent = false;
 };
 
-/* False if it is nothing that may be sent. constant is an operand, or an array of them. */
-bool read_comparison(const RelationFields &relation, Node *column, Oid operator_id, Node *constant, Oid collation,
-                     Comparison *comparison) {
-    if (!IsA(constant, Const))
-        return false;
-    comparison->constant = reinterpret_cast<Const *>(constant);
-    comparison->field = pushable_field(relation, column, &comparison->base_type);
-    if (!comparison->field || comparison->constant->constisnull)
-        return false;
-    comparison->strategy =
-        btree_strategy(operator_id, is_text_type(comparison->base_type) ? TEXTOID : comparison->base_type);
-    return comparison->strategy != InvalidStrategy && collation_is_harmless(collation);
+Predicate both(const Predicate &left, const Predicate &right) {
+    Combination combination(NodeKind::all_of);
+    combination.add(left);
+    combination.add(right);
+    return combination.result();
 }
 
-FilterNode *translate_operator(const RelationFields &relation, OpExpr *expression) {
-    if (list_length(expression->args) != 2)
-        return nullptr;
-    Node *left = static_cast<Node *>(linitial(expression->args));
-    Node *right = static_cast<Node *>(lsecond(expression->args));
-    Oid operator_id = expression->opno;
-    if (IsA(left, Const)) { /* 5 < a is a > 5 */
-        operator_id = get_commutator(operator_id);
-        if (!OidIsValid(operator_id))
-            return nullptr;
-        std::swap(left, right);
+Predicate one_of(const Predicate &left, const Predicate &right) {
+    Combination combination(NodeKind::any_of);
+    combination.add(left);
+    combination.add(right);
+    return combination.result();
+}
+
+/* --- a column compared with a constant --------------------------------------------------------------------------- */
+
+/* Casts that keep a number what it is. */
+bool is_widening(Oid function) {
+    switch (function) {
+    case F_INT4_INT2:
+    case F_INT8_INT2:
+    case F_INT8_INT4:
+    case F_FLOAT8_INT2:
+    case F_FLOAT8_INT4:
+    case F_FLOAT8_INT8: /* not quite: comparison.cpp knows */
+    case F_NUMERIC_INT2:
+    case F_NUMERIC_INT4:
+    case F_NUMERIC_INT8:
+    case F_FLOAT8_FLOAT4:
+        return true;
+    default:
+        return false;
     }
-    Comparison comparison;
-    if (!read_comparison(relation, left, operator_id, right, expression->inputcollid, &comparison))
-        return nullptr;
-    return translate_comparison(*comparison.field, comparison.base_type, comparison.strategy,
-                                comparison.constant->consttype, comparison.constant->constvalue);
 }
 
-/* column = ANY (array): a choice of equalities. */
-FilterNode *translate_any(const RelationFields &relation, ScalarArrayOpExpr *expression) {
+Oid get_type_namespace(Oid type) {
+    const HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+    if (!HeapTupleIsValid(tuple))
+        return InvalidOid;
+    const Oid name_space = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typnamespace;
+    ReleaseSysCache(tuple);
+    return name_space;
+}
+
+bool is_to_uuid(const FuncExpr *function) {
+    const Oid object_id = bson::objectid_type_id();
+    return function->funcresulttype == UUIDOID && list_length(function->args) == 1 && OidIsValid(object_id) &&
+           getBaseType(exprType(static_cast<Node *>(linitial(function->args)))) == object_id &&
+           get_func_namespace(function->funcid) == get_type_namespace(object_id) &&
+           strcmp(get_func_name(function->funcid), "to_uuid") == 0;
+}
+
+/* The column's side of a comparison. */
+struct ColumnSide {
+    UsedColumn used;
+    Oid type;     /* that it is compared as */
+    bool as_uuid; /* an objectid column inside to_uuid() */
+};
+
+bool find_column_side(const Translation *translation, Node *expression, ColumnSide *side) {
+    side->type = exprType(expression);
+    side->as_uuid = false;
+    if (find_column(translation, expression, &side->used))
+        return true;
+    if (!IsA(expression, FuncExpr))
+        return false;
+    const FuncExpr *function = reinterpret_cast<const FuncExpr *>(expression);
+    side->as_uuid = is_to_uuid(function);
+    if (!side->as_uuid && !is_widening(function->funcid))
+        return false;
+    return find_column(translation, static_cast<Node *>(linitial(function->args)), &side->used) &&
+           (!side->as_uuid || side->used.rule.kind == ColumnKind::object_id);
+}
+
+/* "side comparison constant", for a constant that may be NULL. */
+struct ColumnComparison {
+    Node *expression; /* for reasons */
+    ColumnSide side;
+    Comparison comparison;
+    Oid collation;
+    int placeholder;
+};
+
+Predicate compare_true(Translation *translation, const ColumnComparison &compared, Comparison comparison,
+                       const Const *constant) {
+    if (constant->constisnull)
+        return settled(false);
+    if (compared.side.as_uuid)
+        return compare_object_id_with_uuid(translation, compared.expression, compared.side.used, comparison, constant,
+                                           compared.placeholder);
+    return compare_with_constant(translation, compared.expression, compared.side.used, compared.side.type, comparison,
+                                 constant, compared.placeholder, compared.collation);
+}
+
+Predicate translate_comparison(Translation *translation, const ColumnComparison &compared, const Const *constant,
+                               Wanted wanted) {
+    const Comparison comparison = wants_true(wanted) ? compared.comparison : query::negated(compared.comparison);
+    const Predicate holds = compare_true(translation, compared, comparison, constant);
+    if (!admits_null(wanted))
+        return holds;
+    if (constant->constisnull)
+        return settled(true);
+    if (!holds.node)
+        return unsent;
+    return one_of(holds, is_null_predicate(translation, compared.expression, compared.side.used));
+}
+
+/* --- what only the aggregation language says --------------------------------------------------------------------- */
+
+/* Documents for which the expression tells nothing, or PostgreSQL an error, pass. */
+Predicate translate_by_expression(Translation *translation, Node *condition, Wanted wanted) {
+    Translation inner = *translation;
+    inner.uses = NIL;
+    inner.troubles = NIL;
+    ServerValue *value = translate_truth(&inner, condition, wanted == Wanted::is_true || wanted == Wanted::is_not_true);
+    translation->reasons = inner.reasons;
+    if (!value)
+        return unsent;
+    if (admits_null(wanted))
+        value = operation("$not", {value});
+    if (ServerValue *odd = odd_test(&inner))
+        value = operation("$or", {odd, value});
+    ListCell *cell;
+    foreach (cell, inner.uses) {
+        const FieldUse *use = static_cast<const FieldUse *>(lfirst(cell));
+        use_field(translation, use->table, use->column);
+    }
+    translation->troubles = list_concat(translation->troubles, inner.troubles);
+    return {expression_node(value), true};
+}
+
+/* Conditions on the inside of a jsonb column have a wide form in the query language, for indexes. */
+Predicate translate_otherwise(Translation *translation, Node *condition, Wanted wanted) {
+    FilterNode *wide = wanted == Wanted::is_true ? translate_json_condition(translation, condition) : nullptr;
+    const Predicate by_expression = translate_by_expression(translation, condition, wanted);
+    if (!wide)
+        return by_expression;
+    return by_expression.node ? Predicate{both({wide, true}, by_expression).node, by_expression.exact}
+                              : Predicate{wide, false};
+}
+
+/* --- conditions by kind ------------------------------------------------------------------------------------------ */
+
+Predicate translate(Translation *translation, Node *condition, Wanted wanted);
+
+Predicate translate_operator(Translation *translation, OpExpr *expression, Wanted wanted) {
+    Node *node = reinterpret_cast<Node *>(expression);
+    if (list_length(expression->args) != 2)
+        return translate_otherwise(translation, node, wanted);
     Node *left = static_cast<Node *>(linitial(expression->args));
     Node *right = static_cast<Node *>(lsecond(expression->args));
-    Comparison comparison;
-    if (!expression->useOr ||
-        !read_comparison(relation, left, expression->opno, right, expression->inputcollid, &comparison) ||
-        comparison.strategy != BTEqualStrategyNumber)
-        return nullptr;
+    ColumnComparison compared{node, {}, Comparison::equal, expression->inputcollid, 0};
+    if (!find_comparison(expression->opno, exprType(left), &compared.comparison))
+        return translate_otherwise(translation, node, wanted);
+    if (constant_of(translation, left)) { /* 5 < a is a > 5 */
+        std::swap(left, right);
+        compared.comparison = commuted(compared.comparison);
+    }
+    const Const *constant = constant_of(translation, right);
+    if (!constant || !find_column_side(translation, left, &compared.side))
+        return translate_otherwise(translation, node, wanted);
+    compared.placeholder = placeholder_of(right);
+    return translate_comparison(translation, compared, constant, wanted);
+}
 
-    ArrayType *array = DatumGetArrayTypeP(comparison.constant->constvalue);
+/* IS DISTINCT FROM is never NULL. */
+Predicate translate_distinct(Translation *translation, DistinctExpr *expression, Wanted wanted) {
+    Node *node = reinterpret_cast<Node *>(expression);
+    Node *left = static_cast<Node *>(linitial(expression->args));
+    Node *right = static_cast<Node *>(lsecond(expression->args));
+    if (constant_of(translation, left))
+        std::swap(left, right);
+    const Const *constant = constant_of(translation, right);
+    ColumnComparison compared{node, {}, Comparison::equal, expression->inputcollid, 0};
+    if (!constant || !find_column_side(translation, left, &compared.side))
+        return translate_otherwise(translation, node, wanted);
+    compared.placeholder = placeholder_of(right);
+    const bool distinct = wants_true(wanted);
+    if (constant->constisnull)
+        return distinct ? is_not_null_predicate(translation, node, compared.side.used)
+                        : is_null_predicate(translation, node, compared.side.used);
+    return translate_comparison(translation, compared, constant, distinct ? Wanted::is_not_true : Wanted::is_true);
+}
+
+/* column = ANY (constants), column <> ALL (constants), and other comparisons. */
+Predicate translate_array_comparison(Translation *translation, ScalarArrayOpExpr *expression, Wanted wanted) {
+    Node *node = reinterpret_cast<Node *>(expression);
+    Node *left = static_cast<Node *>(linitial(expression->args));
+    Node *right = static_cast<Node *>(lsecond(expression->args));
+    const Const *list = constant_of(translation, right);
+    ColumnComparison compared{node, {}, Comparison::equal, expression->inputcollid, placeholder_of(right)};
+    if (!list || !find_comparison(expression->opno, exprType(left), &compared.comparison) ||
+        !find_column_side(translation, left, &compared.side))
+        return translate_otherwise(translation, node, wanted);
+    if (list->constisnull)
+        return settled(admits_null(wanted));
+
+    ArrayType *array = DatumGetArrayTypeP(list->constvalue);
+    const Oid type = ARR_ELEMTYPE(array);
     int16 length;
     bool by_value;
-    char align;
-    get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
+    char alignment;
+    get_typlenbyvalalign(type, &length, &by_value, &alignment);
     Datum *values;
     bool *nulls;
     int count;
-    deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, &values, &nulls, &count);
+    deconstruct_array(array, type, length, by_value, alignment, &values, &nulls, &count);
 
-    FilterNode **children = static_cast<FilterNode **>(palloc(sizeof(FilterNode *) * Max(count, 1)));
-    int child_count = 0;
+    /* True ANY and not false ANY ask for one of them, the others for all; ALL the other way round. */
+    Combination combination(expression->useOr == wants_true(wanted) ? NodeKind::any_of : NodeKind::all_of);
     for (int i = 0; i < count; ++i) {
-        if (nulls[i])
-            continue; /* equals nothing */
-        FilterNode *child = translate_comparison(*comparison.field, comparison.base_type, comparison.strategy,
-                                                 ARR_ELEMTYPE(array), values[i]);
-        if (!child)
-            return nullptr;
-        children[child_count++] = child;
+        CHECK_FOR_INTERRUPTS();
+        Const *constant = makeConst(type, -1, expression->inputcollid, length, values[i], nulls[i], by_value);
+        const Predicate predicate = translate_comparison(translation, compared, constant, wanted);
+        if (!predicate.node)
+            return unsent;
+        combination.add(predicate);
     }
-    return child_count > 0 ? combine(NodeKind::any_of, children, child_count) : nullptr;
+    return combination.result();
 }
 
-FilterNode *translate_boolean_column(const RelationFields &relation, Node *node, bool value) {
-    Oid base_type;
-    const Field *field = pushable_field(relation, node, &base_type);
-    if (!field || base_type != BOOLOID)
-        return nullptr;
-    return translate_comparison(*field, BOOLOID, BTEqualStrategyNumber, BOOLOID, BoolGetDatum(value));
-}
-
-FilterNode *translate(const RelationFields &relation, Node *condition);
-
-FilterNode *translate_boolean_expression(const RelationFields &relation, BoolExpr *expression) {
-    /* NOT of a wider filter would be a narrower one, so only a plain column can be negated. */
+Predicate translate_logic(Translation *translation, BoolExpr *expression, Wanted wanted) {
     if (expression->boolop == NOT_EXPR)
-        return translate_boolean_column(relation, static_cast<Node *>(linitial(expression->args)), false);
-
-    FilterNode **children = static_cast<FilterNode **>(palloc(sizeof(FilterNode *) * list_length(expression->args)));
-    int count = 0;
+        return translate(translation, static_cast<Node *>(linitial(expression->args)), negated(wanted));
+    Combination combination((expression->boolop == AND_EXPR) == wants_true(wanted) ? NodeKind::all_of
+                                                                                   : NodeKind::any_of);
     ListCell *cell;
-    foreach (cell, expression->args) {
-        FilterNode *child = translate(relation, static_cast<Node *>(lfirst(cell)));
-        if (child)
-            children[count++] = child;
-        else if (expression->boolop == OR_EXPR)
-            return nullptr; /* that arm may let anything through */
-    }
-    if (count == 0)
-        return nullptr;
-    return combine(expression->boolop == OR_EXPR ? NodeKind::any_of : NodeKind::all_of, children, count);
+    foreach (cell, expression->args)
+        combination.add(translate(translation, static_cast<Node *>(lfirst(cell)), wanted));
+    return combination.result();
 }
 
-FilterNode *translate(const RelationFields &relation, Node *condition) {
+Predicate translate_null_test(Translation *translation, NullTest *test, Wanted wanted) {
+    Node *node = reinterpret_cast<Node *>(test);
+    UsedColumn used;
+    if (test->argisrow || !find_column(translation, reinterpret_cast<Node *>(test->arg), &used))
+        return translate_otherwise(translation, node, wanted);
+    return (test->nulltesttype == IS_NULL) == wants_true(wanted) ? is_null_predicate(translation, node, used)
+                                                                 : is_not_null_predicate(translation, node, used);
+}
+
+/* IS TRUE and the like are never NULL. */
+Predicate translate_boolean_test(Translation *translation, BooleanTest *test, Wanted wanted) {
+    Node *argument = reinterpret_cast<Node *>(test->arg);
+    const bool holds = wants_true(wanted);
+    switch (test->booltesttype) {
+    case IS_TRUE:
+        return translate(translation, argument, holds ? Wanted::is_true : Wanted::is_not_true);
+    case IS_NOT_TRUE:
+        return translate(translation, argument, holds ? Wanted::is_not_true : Wanted::is_true);
+    case IS_FALSE:
+        return translate(translation, argument, holds ? Wanted::is_false : Wanted::is_not_false);
+    case IS_NOT_FALSE:
+        return translate(translation, argument, holds ? Wanted::is_not_false : Wanted::is_false);
+    default:
+        break;
+    }
+    if ((test->booltesttype == IS_UNKNOWN) == holds)
+        return both(translate(translation, argument, Wanted::is_not_true),
+                    translate(translation, argument, Wanted::is_not_false));
+    return one_of(translate(translation, argument, Wanted::is_true),
+                  translate(translation, argument, Wanted::is_false));
+}
+
+/* A boolean column is compared with true. */
+Predicate translate_boolean_column(Translation *translation, Node *condition, const UsedColumn &used, Wanted wanted) {
+    const ColumnComparison compared{condition, {used, BOOLOID, false}, Comparison::equal, InvalidOid, 0};
+    const Const *constant = reinterpret_cast<const Const *>(makeBoolConst(true, false));
+    return translate_comparison(translation, compared, constant, wanted);
+}
+
+Predicate translate_boolean_constant(const Translation *translation, Node *condition, const Const *constant,
+                                     Wanted wanted) {
+    const int placeholder = placeholder_of(condition);
+    if (!translation->values_known && placeholder > 0) {
+        Constant unknown{};
+        unknown.placeholder = placeholder;
+        return {expression_node(constant_value(unknown)), true};
+    }
+    if (constant->constisnull)
+        return settled(admits_null(wanted));
+    return settled(DatumGetBool(constant->constvalue) == wants_true(wanted));
+}
+
+Predicate translate(Translation *translation, Node *condition, Wanted wanted) {
     check_stack_depth();
+    UsedColumn used;
+    if (find_column(translation, condition, &used))
+        return translate_boolean_column(translation, condition, used, wanted);
+    if (const Const *constant = constant_of(translation, condition))
+        return translate_boolean_constant(translation, condition, constant, wanted);
     switch (nodeTag(condition)) {
     case T_OpExpr:
-        return translate_operator(relation, reinterpret_cast<OpExpr *>(condition));
+        return translate_operator(translation, reinterpret_cast<OpExpr *>(condition), wanted);
+    case T_DistinctExpr:
+        return translate_distinct(translation, reinterpret_cast<DistinctExpr *>(condition), wanted);
     case T_ScalarArrayOpExpr:
-        return translate_any(relation, reinterpret_cast<ScalarArrayOpExpr *>(condition));
+        return translate_array_comparison(translation, reinterpret_cast<ScalarArrayOpExpr *>(condition), wanted);
     case T_BoolExpr:
-        return translate_boolean_expression(relation, reinterpret_cast<BoolExpr *>(condition));
-    case T_Var:
-        return translate_boolean_column(relation, condition, true);
+        return translate_logic(translation, reinterpret_cast<BoolExpr *>(condition), wanted);
+    case T_NullTest:
+        return translate_null_test(translation, reinterpret_cast<NullTest *>(condition), wanted);
+    case T_BooleanTest:
+        return translate_boolean_test(translation, reinterpret_cast<BooleanTest *>(condition), wanted);
+    case T_RelabelType:
+        return translate(translation, reinterpret_cast<Node *>(reinterpret_cast<RelabelType *>(condition)->arg),
+                         wanted);
     default:
-        return nullptr;
+        return translate_otherwise(translation, condition, wanted);
     }
 }
 
 } // namespace
 
 FilterNode *translate_condition(Translation *translation, Node *condition, bool *exact) {
-    *exact = false;
-    FilterNode *node = translation->table_count == 1 ? translate(*translation->tables[0].fields, condition) : nullptr;
-    if (!node)
-        return not_sent(translation, condition, "there is no rule for it");
-    return node;
+    const Predicate predicate = translate(translation, condition, Wanted::is_true);
+    *exact = predicate.node && predicate.exact;
+    return predicate.node;
 }
 
 } // namespace mongoferry::query

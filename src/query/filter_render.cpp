@@ -1,12 +1,14 @@
 /*
  * The filter tree as BSON, in the plain query language, so that a collection's indexes serve.
  *
- * Source: MongoDB manual, "Query Predicates": $eq, $gt, $in, $type, $and, $or.
+ * Source: MongoDB manual, "Query Predicates": $eq, $gt, $in, $nin, $ne, $type, $and, $or, $expr.
  */
 #include "query/filter.h"
 
 #include "query/filter_node.h"
 #include "query/server_value.h"
+
+#include <vector>
 
 namespace mongoferry::query {
 
@@ -104,6 +106,18 @@ void render_node(bson::Builder &builder, const FilterNode *node) {
             builder.end();
         }
         break;
+    case NodeKind::not_in:
+        builder.begin_document(node->path);
+        if (node->constant_count == 1) {
+            render_constant(&builder, "$ne", node->constants[0]);
+        } else {
+            builder.begin_array("$nin");
+            for (int i = 0; i < node->constant_count; ++i)
+                render_constant(&builder, builder.array_key(), node->constants[i]);
+            builder.end();
+        }
+        builder.end();
+        break;
     case NodeKind::has_type:
         builder.begin_document(node->path);
         builder.begin_array("$type");
@@ -114,6 +128,8 @@ void render_node(bson::Builder &builder, const FilterNode *node) {
         break;
     case NodeKind::expression:
         render_value(&builder, "$expr", node->value);
+        break;
+    case NodeKind::everything: /* {} */
         break;
     case NodeKind::nothing:
         builder.append_bool("$expr", false);
@@ -130,11 +146,15 @@ void render_node(bson::Builder &builder, const FilterNode *node) {
 } // namespace
 
 bson::Document render_filter(const FilterNode *const *nodes, int count) {
+    std::vector<const FilterNode *> telling;
+    for (int i = 0; i < count; ++i)
+        if (nodes[i]->kind != NodeKind::everything)
+            telling.push_back(nodes[i]);
     bson::Builder builder;
-    if (count == 1)
-        render_node(builder, nodes[0]);
-    else if (count > 1)
-        render_list(builder, "$and", nodes, count);
+    if (telling.size() == 1)
+        render_node(builder, telling[0]);
+    else if (!telling.empty())
+        render_list(builder, "$and", telling.data(), static_cast<int>(telling.size()));
     return builder.finish();
 }
 

@@ -124,6 +124,18 @@ static const char *refusal_of_value(const UsedColumn &used) {
     return nullptr;
 }
 
+/* A native value, or null. In numeric columns integral doubles are native, in float8 columns integers of other types:
+ * these become what all others are. */
+static ServerValue *sanitised(const UsedColumn &used, ServerValue *field) {
+    ServerValue *value = field;
+    ServerValue *is_double = operation("$eq", {operation_of("$type", field), text_value("double")});
+    if (used.rule.kind == ColumnKind::numeric)
+        value = operation("$cond", {is_double, operation_of("$toLong", field), field});
+    else if (used.rule.kind == ColumnKind::float64)
+        value = operation("$cond", {is_double, field, operation_of("$toDouble", field)});
+    return operation("$cond", {native_test(used), value, null_value()});
+}
+
 /* raw: as the field is, for total operators. */
 static ServerValue *translate_column(Translation *translation, Node *expression, const UsedColumn &used, bool raw) {
     if (const char *refusal = refusal_of_value(used))
@@ -135,11 +147,10 @@ static ServerValue *translate_column(Translation *translation, Node *expression,
     const bool is_date = used.rule.kind == ColumnKind::date;
     if (raw && !is_date)
         return field;
-    ServerValue *value = operation("$cond", {native_test(used), field, null_value()});
     if (!is_date)
-        return value;
+        return sanitised(used, field);
     ServerValue *day = document_value();
-    append_entry(day, "date", value);
+    append_entry(day, "date", sanitised(used, field));
     append_entry(day, "unit", text_value("day"));
     return operation_of("$dateTrunc", day);
 }
