@@ -236,17 +236,6 @@ inline bool owns_relation(Oid relation, Oid user) {
 #endif
 }
 
-/* Whether text in this collation compares by its bytes. */
-inline bool collation_is_c(Oid collation) {
-    if (!OidIsValid(collation))
-        return false;
-#if PG_VERSION_NUM >= 180000
-    return pg_newlocale_from_collation(collation)->collate_is_c;
-#else
-    return lc_collate_is_c(collation);
-#endif
-}
-
 } // namespace mongoferry
 
 /* Has a set-returning function give its rows in a tuplestore, setResult and setDesc of its ReturnSetInfo. */

@@ -669,7 +669,10 @@ FilterNode *compare_native(Work *work, Oid compared_type, const Const *constant)
         Constant made{};
         made.kind = ConstantKind::boolean;
         made.boolean = DatumGetBool(constant->constvalue);
-        return compare(*work, work->comparison, made);
+        if (work->comparison != Comparison::not_equal || work->placeholder > 0)
+            return compare(*work, work->comparison, made);
+        made.boolean = !made.boolean;
+        return compare(*work, Comparison::equal, made);
     }
     case ColumnKind::text:
         return constant_type == TEXTOID || constant_type == VARCHAROID ? compare_text(work, constant->constvalue)

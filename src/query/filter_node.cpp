@@ -101,8 +101,9 @@ static void exclude_too(FilterNode *node, const FilterNode *other) {
     int count = 0;
     for (const FilterNode *from : {static_cast<const FilterNode *>(node), other})
         for (int i = 0; i < from->constant_count; ++i)
-            if (from != other || from->constants[i].kind != ConstantKind::null) /* node has null already */
+            if (from->constants[i].kind != ConstantKind::null)
                 constants[count++] = from->constants[i];
+    constants[count++] = Constant{}; /* null, which each has */
     node->constants = constants;
     node->constant_count = count;
 }
