@@ -18,6 +18,9 @@ CREATE SERVER s FOREIGN DATA WRAPPER mongoferry OPTIONS (host 'db', on_nul 'drop
 CREATE SERVER s FOREIGN DATA WRAPPER mongoferry OPTIONS (host 'db', json_format 'strict');
 CREATE SERVER s FOREIGN DATA WRAPPER mongoferry OPTIONS (host 'db', uuid_representation 'legacy');
 CREATE SERVER s FOREIGN DATA WRAPPER mongoferry OPTIONS (host 'db', fetch_size '0');
+CREATE SERVER s FOREIGN DATA WRAPPER mongoferry OPTIONS (host 'db', fdw_startup_cost '-1');
+CREATE SERVER s FOREIGN DATA WRAPPER mongoferry OPTIONS (host 'db', fdw_tuple_cost 'dear');
+CREATE SERVER s FOREIGN DATA WRAPPER mongoferry OPTIONS (host 'db', analyze_sampling 'system');
 
 -- connection strings
 CREATE SERVER s FOREIGN DATA WRAPPER mongoferry OPTIONS (uri 'postgres://db/');
@@ -33,7 +36,8 @@ CREATE SERVER options_all FOREIGN DATA WRAPPER mongoferry OPTIONS (
     uri 'mongodb://db1,db2:27018/shop?replicaSet=rs0&readPreference=nearest', connect_timeout '5s', socket_timeout '2min',
     server_selection_timeout '1500', application_name 'import', fetch_size '500', keep_connections 'off',
     read_concern 'majority', pushdown 'off', on_mismatch 'null', on_nul 'replace', coerce_strings 'true',
-    json_format 'canonical', uuid_representation 'javaLegacy');
+    json_format 'canonical', uuid_representation 'javaLegacy', use_remote_estimate 'on', fdw_startup_cost '12.5', fdw_tuple_cost '0',
+    analyze_sampling 'random');
 CREATE SERVER options_file FOREIGN DATA WRAPPER mongoferry OPTIONS (dump '/backup/shop');
 
 -- user mappings
