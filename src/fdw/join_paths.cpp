@@ -147,7 +147,8 @@ void add_join_path(PlannerInfo *root, RelOptInfo *joined, RelOptInfo *outer, Rel
     const Cost total = startup + outer_rows * (cpu_tuple_cost + look_up) + joined->rows * 2 * cpu_tuple_cost;
     ForeignPath *path =
         make_foreign_join_path(root, joined, joined->rows, startup, total, local_path, list_make1(remote_path));
-    add_path(joined, reinterpret_cast<Path *>(path));
+    if (info->remote.output != NIL) /* a join without columns is only there to be counted above it */
+        add_path(joined, reinterpret_cast<Path *>(path));
     joined->fdw_private = info;
 }
 

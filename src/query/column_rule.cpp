@@ -410,6 +410,21 @@ FilterNode *convertible_filter(const UsedColumn &used) {
     return filter;
 }
 
+/* An array before the path's end. The aggregation language's tests see it too; but SecantusDB, unlike MongoDB, has
+ * nothing there. NULL: there is nothing before the end. */
+static FilterNode *arrays_on_the_way(const UsedColumn &used) {
+    const std::string_view path = used.path;
+    const size_t own =
+        path.size() - strlen(bson::utf8_name(used.field->path)); /* before it stands the table's prefix */
+    FilterNode *filter = nullptr;
+    for (size_t dot = path.find('.', own); dot != std::string_view::npos; dot = path.find('.', dot + 1)) {
+        const char **names = static_cast<const char **>(palloc(sizeof(char *)));
+        names[0] = "array";
+        filter = add_arm(filter, type_node(pnstrdup(used.path, dot), {names, 1}));
+    }
+    return filter;
+}
+
 FilterNode *null_by_oddity_filter(const UsedColumn &used) {
     if (!used.field)
         return nullptr;
@@ -419,16 +434,8 @@ FilterNode *null_by_oddity_filter(const UsedColumn &used) {
             return make_node(NodeKind::everything);
         filter = add_arm(filter, expression_node(odd_value_test(used)));
     }
-    /* Not said by the test above to every server: SecantusDB, unlike MongoDB, has nothing there. */
-    const std::string_view path = used.path;
-    const char *prefix = used.table >= 0 ? used.field->path : "";
-    const size_t own = path.size() - strlen(bson::utf8_name(prefix)); /* what comes before is the table's */
-    for (size_t dot = path.find('.', own); dot != std::string_view::npos; dot = path.find('.', dot + 1)) {
-        const char **names = static_cast<const char **>(palloc(sizeof(char *)));
-        names[0] = "array";
-        filter = add_arm(filter, type_node(pnstrdup(used.path, dot), {names, 1}));
-    }
-    return filter;
+    FilterNode *arrays = arrays_on_the_way(used);
+    return arrays ? either(filter, arrays) : filter;
 }
 
 FilterNode *odd_filter(const UsedColumn &used) {
@@ -449,6 +456,85 @@ FilterNode *odd_filter(const UsedColumn &used) {
     default:
         return filter;
     }
+}
+
+/* Of the kind's BSON types, those that are always native, and those whose values have to be looked at. */
+static void native_types(const ColumnRule &rule, List **always, List **sometimes) {
+    auto add = [](List **list, std::initializer_list<const char *> names) {
+        for (const char *name : names)
+            *list = lappend(*list, const_cast<char *>(name));
+    };
+    switch (rule.kind) {
+    case ColumnKind::integer:
+        add(rule.base_type == INT2OID ? sometimes : always, {"int"});
+        add(rule.base_type == INT8OID ? always : sometimes, {"long"});
+        add(sometimes, {"double", "decimal"});
+        break;
+    case ColumnKind::float32:
+        add(sometimes, {"int", "long", "double", "decimal"});
+        break;
+    case ColumnKind::float64:
+        add(always, {"int", "double"});
+        add(sometimes, {"long", "decimal"});
+        break;
+    case ColumnKind::numeric:
+        add(always, {"int", "long", "decimal"});
+        add(sometimes, {"double"});
+        break;
+    case ColumnKind::boolean:
+        add(always, {"bool"});
+        break;
+    case ColumnKind::text:
+        add(sometimes, {"string"});
+        break;
+    case ColumnKind::object_id:
+        add(always, {"objectId"});
+        break;
+    case ColumnKind::uuid:
+        add(sometimes, {"binData"});
+        break;
+    case ColumnKind::timestamp:
+    case ColumnKind::date:
+        add(sometimes, {"date"});
+        break;
+    case ColumnKind::bytes:
+        add(always, {"binData"});
+        break;
+    case ColumnKind::other:
+        break;
+    }
+}
+
+static bool names_type(const List *list, const char *name) {
+    ListCell *cell;
+    foreach (cell, list)
+        if (strcmp(static_cast<const char *>(lfirst(cell)), name) == 0)
+            return true;
+    return false;
+}
+
+FilterNode *any_odd_filter(const UsedColumn &used) {
+    if (!used.field)
+        return nullptr;
+    List *always = NIL;
+    List *sometimes = NIL;
+    native_types(used.rule, &always, &sometimes);
+    const char **others = static_cast<const char **>(palloc(sizeof(char *) * (lengthof(types_read_as_other) + 1)));
+    int count = 0;
+    others[count++] = "undefined";
+    for (const char *name : types_read_as_other)
+        if (!names_type(always, name) && !names_type(sometimes, name))
+            others[count++] = name;
+    FilterNode *filter = type_node(used.path, {others, count});
+    if (sometimes != NIL) {
+        const char **names = static_cast<const char **>(palloc(sizeof(char *) * list_length(sometimes)));
+        for (int i = 0; i < list_length(sometimes); ++i)
+            names[i] = static_cast<const char *>(list_nth(sometimes, i));
+        FilterNode *looked_at = type_node(used.path, {names, list_length(sometimes)});
+        filter = either(filter, all({looked_at, expression_node(odd_value_test(used))}));
+    }
+    FilterNode *arrays = arrays_on_the_way(used);
+    return arrays ? either(filter, arrays) : filter;
 }
 
 } // namespace mongoferry::query

@@ -78,6 +78,8 @@ FilterNode *convertible_filter(const UsedColumn &used);
 FilterNode *null_by_oddity_filter(const UsedColumn &used);
 /* Odd documents that a scan reads: those two and the odd numbers. */
 FilterNode *odd_filter(const UsedColumn &used);
+/* All odd documents: where a column is used without being read. */
+FilterNode *any_odd_filter(const UsedColumn &used);
 
 /* The bounds of what a timestamp column can hold, in milliseconds since 1970; the upper one is the first beyond. */
 extern const int64 timestamp_first_millisecond;

@@ -59,7 +59,7 @@ Command make_command(const RemoteQuery &query, const TranslatedTable *tables, in
     translation.tables = tables;
     translation.table_count = table_count;
     translation.values_known = values_known;
-    const bool rows_of_a_table = query.output == NIL;
+    const bool rows_of_a_table = query.output == NIL && query.joins == NIL;
     command.sendable = translate_conditions(&translation, query.conditions, !rows_of_a_table, &command);
     if (!command.sendable || rows_of_a_table)
         return command;

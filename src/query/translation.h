@@ -85,8 +85,7 @@ ServerValue *translate_operand(Translation *translation, Node *expression);
 /* A boolean expression that is true for documents that are odd in a used field or give trouble; NULL: there is no such
  * document. */
 ServerValue *odd_test(const Translation *translation);
-/* The same of the uses of one table alone as a query predicate, for a probe; without the documents that a scan refuses.
- * NULL: there is no such document. */
+/* The same of the uses of one table alone as a query predicate, for a probe. NULL: there is no such document. */
 FilterNode *odd_uses_filter(const Translation *translation, int table = 0);
 
 /* A constant of a type as a value of the server's; false, with a reason, if there is none that is the same. */
