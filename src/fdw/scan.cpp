@@ -195,7 +195,10 @@ bool is_odd(const ScanState *state, bson::View document) {
 /* The next row of the local plan, whose columns are those of the scan, perhaps with more behind them. */
 TupleTableSlot *next_local_row(ForeignScanState *node) {
     TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+    /* A node expects to run in the query's memory context, where it keeps what is to last; the scan's is a row's. */
+    MemoryContext row_context = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
     TupleTableSlot *row = ExecProcNode(outerPlanState(node));
+    MemoryContextSwitchTo(row_context);
     if (TupIsNull(row))
         return slot;
     const int count = slot->tts_tupleDescriptor->natts;
