@@ -57,7 +57,8 @@ def _rows_difference(query, pushed, kept):
     if len(pushed) != len(kept):
         return "different numbers of rows"
     chosen = {number: item.ignores_case() for number, item in enumerate(query.items) if item.chosen}
-    pushed, kept = ([_as_compared(row, chosen) for row in rows] for rows in (pushed, kept))
+    rounded = [number for number, item in enumerate(query.items) if item.rounded()]
+    pushed, kept = ([_as_compared(row, chosen, rounded) for row in rows] for rows in (pushed, kept))
     if query.order and query.total:
         return None if pushed == kept else "different rows, or in another order"
     if query.order:
@@ -69,10 +70,13 @@ def _rows_difference(query, pushed, kept):
     return None if Counter(pushed) == Counter(kept) else "different rows"
 
 
-def _as_compared(row, chosen):
-    if not chosen:
+def _as_compared(row, chosen, rounded):
+    if not chosen and not rounded:
         return row
     row = list(row)
+    for number in rounded:
+        if row[number] is not None:
+            row[number] = f"{float(row[number]):.9g}"
     for number, ignores_case in chosen.items():
         if row[number] is not None:
             row[number] = same_for_equal_numbers(row[number])

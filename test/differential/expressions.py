@@ -123,7 +123,7 @@ TEMPLATES = {
     "objectid": [],
     "uuid": [(5, "mongoferry.to_uuid({objectid})")],
     "timestamptz": [(4, "date_trunc({=unit}, {timestamptz})"), (1, "date_trunc({=unit}, {timestamptz}, {=zone})"), (2, "({timestamptz} + {=interval})"),
-                    (1, "({timestamptz} - {=interval})"), (1, "({timestamp})::timestamptz"), (1, "({timestamp} AT TIME ZONE {=zone})"), (1, "(now() - {=interval})"),
+                    (1, "({timestamptz} - {=interval})"), (1, "({timestamp})::timestamptz"), (1, "({timestamp} AT TIME ZONE {=zone})"), (1, "(date_trunc('year', now()) - {=interval})"),
                     (1, "({date})::timestamptz"), (1, "greatest({timestamptz}, {=timestamptz})")],
     "timestamp": [(3, "date_trunc({=unit}, {timestamp})"), (1, "({timestamptz} AT TIME ZONE {=zone})"), (1, "({timestamptz})::timestamp"),
                   (1, "({timestamp} - {=interval})"), (1, "({date})::timestamp")],
@@ -162,7 +162,7 @@ CONDITIONS = [
     (8, "(mongoferry.to_uuid({.objectid}) = {ouuid})"), (2, "(mongoferry.to_uuid({.objectid}) IN ({ouuid}, {ouuid}))"), (1, "(mongoferry.to_uuid({.objectid}) {op} {ouuid})"),
     (3, "CASE WHEN {bool} THEN {bool} ELSE {bool} END"), (2, "coalesce({bool}, {=bool})"), (1, "(({.T}, {.T}) = ({=T}, {=T}))"), (1, "(({.T}, {.int4}) < ({=T}, {=int4}))"),
     (2, "(date_trunc({=unit}, {.timestamptz}) = {=timestamptz})"), (2, "(extract(year from {.time}) = 2024)"), (2, "(length({.string}) {op} {=short})"), (3, "(lower({.string}) = {=text})"), (2, "(upper({.string}) = {=text})"),
-    (2, "(({.timestamptz})::date {op} {=date})"), (1, "({.timestamptz} > now() - {=interval})"), (1, "({.date} < current_date - {=short})"),
+    (2, "(({.timestamptz})::date {op} {=date})"), (1, "({.timestamptz} > date_trunc('month', now()) - {=interval})"), (1, "({.date} < current_date - {=short})"),
 ]
 
 _OPERATORS = ["=", "=", "<", "<=", ">", ">=", "<>"]

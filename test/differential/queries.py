@@ -18,6 +18,10 @@ class Item:
     expression: Expression
     chosen: bool = False
 
+    def rounded(self):
+        """Whether the value depends on the order in which an aggregate meets doubles, in its last digits."""
+        return self.expression.type == "float8" and re.search(r"\b(sum|avg|stddev|variance|var|corr)\w*\(", self.expression.sql()) is not None
+
     def ignores_case(self):
         return any(getattr(part, "collation", None) == "ignore_case" for part in self.expression.walk())
 

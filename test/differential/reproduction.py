@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 from .documents import extended_json
 
@@ -12,9 +11,9 @@ def reproduction(runner, disagreement):
     schema, query = disagreement.schema, disagreement.query
     used = [table for table in schema.tables if f" {table.name} " in query.text().replace("\n", " ")]
     parts = [f"=== {disagreement.name}: {disagreement.why}"]
-    for name in dict.fromkeys(table.collection for table in used):
+    for name in dict.fromkeys(name for table in used for name in table.collections()):
         collection = schema.collections[name]
-        parts.append(f"-- documents of {runner._collection_name(schema, name)}" + (f", indexes on {', '.join(collection.indexes)}" if collection.indexes else ""))
+        parts.append(f"-- documents of {runner.server_name(schema, name)}" + (f", indexes on {', '.join(collection.indexes)}" if collection.indexes else ""))
         parts += [extended_json(document) for document in collection.documents]
     parts += [statement + ";" for statement in runner.ddl(schema, [_with_columns_of(table, query.text()) for table in used])]
     parts += [f"SET {name} = '{value}';" for name, value in {**schema.settings, **schema.plan_settings}.items()]
@@ -28,10 +27,10 @@ def reproduction(runner, disagreement):
 
 def _with_columns_of(table, text):
     """The table without the columns that a query does not name."""
-    return replace(table, columns=[column for column in table.columns if re.search(rf"\.{column.name}\b", text)] or table.columns[:1])
+    return table.with_columns([column for column in table.columns if re.search(rf"\.{column.name}\b", text)] or table.columns[:1])
 
 
-_SHOWN = ("Command", "Filter", "Join Filter", "Hash Cond", "Merge Cond", "Index Cond", "Sort Key", "Group Key", "Local Plan")
+_SHOWN = ("Command", "Filter", "Join Filter", "Hash Cond", "Merge Cond", "Index Cond", "Sort Key", "Group Key", "Local Plan Runs")
 
 
 def _plan_lines(node, depth=0):

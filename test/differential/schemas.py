@@ -1,6 +1,6 @@
 """Random schemas: collections with documents and indexes, and foreign tables over them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bson import Int64, ObjectId
 
@@ -40,11 +40,44 @@ class Table:
     key: list
     options: dict
 
-    def ddl(self, schema, pushdown, collection):
-        """The statement that makes the table in a PostgreSQL schema, over a collection by its name on the server."""
+    def collections(self):
+        return [self.collection]
+
+    def ddl(self, schema, pushdown, server_name):
+        """The statements that make the table in a PostgreSQL schema. server_name(collection): its name on the server."""
         columns = ",\n    ".join(column.ddl() for column in self.columns)
-        options = _options({"collection": collection, "pushdown": pushdown, **self.options})
-        return f"CREATE FOREIGN TABLE {schema}.{self.name} (\n    {columns}\n) SERVER live{options}"
+        options = _options({"collection": server_name(self.collection), "pushdown": pushdown, **self.options})
+        return [f"CREATE FOREIGN TABLE {schema}.{self.name} (\n    {columns}\n) SERVER live{options}"]
+
+    def with_columns(self, columns):
+        return replace(self, columns=columns)
+
+
+@dataclass
+class PartitionedTable:
+    """A table partitioned by the column `part`, whose partitions are foreign tables of the same columns."""
+
+    name: str
+    columns: list
+    key: list
+    partitions: list
+
+    def collections(self):
+        return [partition.collection for partition in self.partitions]
+
+    def ddl(self, schema, pushdown, server_name):
+        columns = ", ".join(f"{c.name} {c.declared}" + (f' COLLATE "{c.collation}"' if c.collation else "") for c in self.columns)
+        statements = [f"CREATE TABLE {schema}.{self.name} ({columns}) PARTITION BY LIST (part)"]
+        for number, partition in enumerate(self.partitions):
+            statements += partition.ddl(schema, pushdown, server_name)
+            statements.append(f"ALTER TABLE {schema}.{self.name} ATTACH PARTITION {schema}.{partition.name} FOR VALUES IN ({number})")
+        return statements
+
+    def with_columns(self, columns):
+        columns = [c for c in self.columns if c in columns or c.name == "part"]
+        names = {c.name for c in columns}
+        return replace(self, columns=columns,
+                       partitions=[p.with_columns([c for c in p.columns if c.name in names]) for p in self.partitions])
 
 
 def _options(options):
@@ -61,13 +94,15 @@ class Collection:
 
 @dataclass
 class Schema:
-    """`settings` are the session's on both sides; `plan_settings` only where pushdown is on: they choose among plans."""
+    """`settings` are the session's on both sides; `plan_settings` only where pushdown is on: they choose among plans, as
+    does whether the tables there are `analyzed`."""
 
     name: str
     collections: dict
     tables: list
     settings: dict
     plan_settings: dict
+    analyzed: bool
 
 
 @dataclass
@@ -154,9 +189,11 @@ class _CollectionMaker:
         # an index cannot hold what several fields of one array would need, and a field of an array by position is seldom meant
         return Collection(f"c{self.number}", documents, [path for path in indexes if not path.startswith(("l.", "m."))])
 
-    def _document(self, id_):
+    def _document(self, id_, part=None):
         rng = self.rng
         document = {"_id": id_}
+        if part is not None:
+            document["part"] = part
         for one in self.fields:
             there, value = one.value(rng)
             if there:
@@ -193,6 +230,18 @@ class _CollectionMaker:
                     set_path(holder, one.path, value)
             items.append(holder["items"])
         return items
+
+    def partitioned(self, count):
+        """(collections of this kind of document, a table partitioned over them)"""
+        rng = self.rng
+        columns = [*self._own_columns(), Column("part", "int4", "part", "int4")]
+        collections, partitions = [], []
+        for part in range(count):
+            documents = [self._document(id_, part) for id_ in self.ids if rng.random() < 0.7]
+            collections.append(Collection(f"c{self.number}_{part}", documents, []))
+            own = [replace(c, options={**c.options}) for c in columns]
+            partitions.append(Table(f"t{self.number}_{part}", f"c{self.number}_{part}", own, None, {}))
+        return collections, PartitionedTable(f"t{self.number}", columns, ["id", "part"], partitions)
 
     def tables(self):
         tables = [self._table(f"t{self.number}", self._own_columns(), ["id"], {})]
@@ -256,6 +305,9 @@ def _plan_settings(rng):
     for name in ("enable_hashjoin", "enable_mergejoin", "enable_hashagg", "enable_sort", "enable_nestloop", "enable_material", "enable_memoize"):
         if rng.random() < 0.15:
             settings[name] = "off"
+    for name in ("enable_partitionwise_aggregate", "enable_partitionwise_join"):
+        if rng.random() < 0.5:
+            settings[name] = "on"
     if rng.random() < 0.25:
         settings |= {"parallel_setup_cost": "0", "parallel_tuple_cost": "0", "min_parallel_table_scan_size": "0"}
     return settings
@@ -268,4 +320,9 @@ def make_schema(rng, name):
         makers.append(_CollectionMaker(rng, number, [(maker.id_kind, maker.ids) for maker in makers]))
     collections = {f"c{maker.number}": maker.collection() for maker in makers}
     tables = [table for maker in makers for table in maker.tables()]
-    return Schema(name, collections, tables, {"TimeZone": rng.choice(ZONES)}, _plan_settings(rng))
+    if rng.random() < 0.2:
+        maker = _CollectionMaker(rng, len(makers), [(maker.id_kind, maker.ids) for maker in makers])
+        members, table = maker.partitioned(rng.choice([1, 2, 3]))
+        collections |= {member.name: member for member in members}
+        tables.append(table)
+    return Schema(name, collections, tables, {"TimeZone": rng.choice(ZONES)}, _plan_settings(rng), rng.random() < 0.3)
