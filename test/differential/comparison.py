@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 # operator does not take. A pushed filter may pass over the document that has it.
 _OF_A_ROW = ("22", "0A000", "42P22")
 CANCELLED = "57014"
+CRASH = "crash"  # in place of an SQLSTATE: the backend is gone
 
 
 @dataclass
@@ -28,12 +29,14 @@ class Outcome:
         return "\n".join([f"{len(self.rows)} rows", *lines, *(f"WARNING: {warning}" for warning in self.warnings)])
 
 
-def difference(query, pushed, kept, evaluates_in_any_order):
+def difference(query, pushed, kept, due_to_plan):
     """Why the outcomes `pushed` and `kept` of a query disagree, or None.
 
-    evaluates_in_any_order()  whether the error of `pushed` is one that `kept` would have had with another plan: asked for
-                              joins only, where the plan decides which rows an expression is evaluated for
+    due_to_plan()  asked where one side has an error and the other has not: whether that is so because the plan decides which
+                   rows an expression is evaluated for, or in which order doubles are added
     """
+    if CRASH in (pushed.sqlstate, kept.sqlstate):
+        return "a crash"
     if CANCELLED in (pushed.sqlstate, kept.sqlstate):
         return None
     if pushed.rows is None and kept.rows is None:
@@ -45,9 +48,9 @@ def difference(query, pushed, kept, evaluates_in_any_order):
     if kept.rows is None:
         if query.narrows() and kept.sqlstate.startswith(_OF_A_ROW):
             return None
-        return "no error with pushdown"
+        return None if due_to_plan() else "no error with pushdown"
     if pushed.rows is None:
-        if pushed.sqlstate.startswith(_OF_A_ROW) and evaluates_in_any_order():
+        if pushed.sqlstate.startswith(_OF_A_ROW) and due_to_plan():
             return None
         return "an error with pushdown only"
     return _rows_difference(query, pushed.rows, kept.rows) or _warnings_difference(query, pushed, kept)

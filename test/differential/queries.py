@@ -10,6 +10,9 @@ from .kinds import KINDS, NUMBERS, STRINGS
 # Types of which equal values may print differently: 1.0 and 1.00, 0 and -0.
 UNEVEN = ("numeric", "float8")
 
+# Aggregates whose results depend on the order of doubles.
+_ADDS = re.compile(r"\b(sum|avg|stddev|variance|var)\w*\(")
+
 
 @dataclass
 class Item:
@@ -20,7 +23,7 @@ class Item:
 
     def rounded(self):
         """Whether the value depends on the order in which an aggregate meets doubles, in its last digits."""
-        return self.expression.type == "float8" and re.search(r"\b(sum|avg|stddev|variance|var|corr)\w*\(", self.expression.sql()) is not None
+        return self.expression.type == "float8" and _ADDS.search(self.expression.sql()) is not None
 
     def ignores_case(self):
         return any(getattr(part, "collation", None) == "ignore_case" for part in self.expression.walk())
@@ -118,6 +121,9 @@ class Query:
         """Whether documents may be passed over: there is a filter, a LIMIT, or a join."""
         return bool(self.where) or self.limit is not None or bool(self.offset) or len(self.sources) > 1 or \
             any(source.query for source in self.sources) or any(" FROM " in e.sql() for e in self.expressions())
+
+    def adds_doubles(self):
+        return any(part.type == "float8" and _ADDS.search(part.sql()) for expression in self.expressions() for part in expression.walk())
 
     def columns_read(self):
         """(table's name, names of its columns that are read) for each table of the query, subqueries included."""
