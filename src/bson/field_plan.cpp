@@ -1,227 +1,23 @@
 /*
- * See field_plan.h. The paths of the wanted fields form a tree; reading a document walks document and tree together,
- * and leaves a level as soon as all of its keys were found.
+ * Reading documents by a field plan; see field_plan.h. The paths of the wanted fields form a tree; reading a document
+ * walks document and tree together, and leaves a level as soon as all of its keys were found.
  *
  * With unwind there are two trees. That of the document is walked once a document: it finds the array, and keeps the
  * values of the other columns as they stand in the document, to be converted for each row (a row's values live in the
  * row's memory). That of the element is walked for each row.
+ *
+ * With a row filter the one walk does it all: it converts the columns of the stage that is due, keeps the values of
+ * later ones as they stand, and asks the filter when the last column of the stage is found. If the row fails the walk
+ * ends there; if it passes what was kept is converted and the walk goes on.
  */
-#include "bson/field_plan.h"
-
-#include "bson/converter.h"
-#include "bson/path.h"
-
-extern "C" {
-#include "nodes/pg_list.h"
-}
+#include "bson/field_plan_parts.h"
 
 namespace mongoferry::bson {
 
 namespace {
 
-constexpr std::string_view path_root = "$$ROOT";
-constexpr std::string_view path_index = "$$INDEX";
-
-/* A place in the tree of paths. */
-struct Node {
-    std::string_view key; /* UTF-8 */
-    int64_t position;     /* the key as a position in an array, -1 if it is none */
-    List *children;       /* of Node, while the tree is built */
-    List *column_list;    /* of int, indexes into columns */
-
-    Node **nodes; /* the children, in the order of keys */
-    int node_count;
-    bool has_positions; /* some child's key is one */
-    KeySet *keys;
-    int *columns; /* those that this place's value goes into */
-    int column_count;
-    bool is_unwound;
-    uint64_t seen_in; /* the walk that found it last */
-};
-
-} // namespace
-
-struct FieldPlan {
-    Conversion conversion{};
-    Column *columns = nullptr;
-    int column_count = 0;
-    int slot_count = 0;
-    Node *document_tree = nullptr;
-    Node *element_tree = nullptr; /* NULL without unwind */
-    bool unwind_outer = false;
-    int *late_columns = nullptr; /* whose NULL must be checked when nothing was found: domains */
-    int late_count = 0;
-
-    /* Walks are numbered, so that the marks of the walk before need no clearing. */
-    uint64_t last_walk = 0;
-    uint64_t document_walk = 0;
-
-    /* The rows of the document that are still to come. */
-    enum class Rows : uint8_t { none, single, elements, unwound_value, outer } rows = Rows::none;
-    bool is_first_row = false;
-    Value unwound{}; /* the value at the unwound path */
-    bool has_unwound = false;
-    Iterator elements{View{}};
-    int64_t shown_position = 0; /* what $$INDEX reads */
-};
-
-/* --- building --------------------------------------------------------------------------------------------------- */
-
-static int64_t position_of(std::string_view key) {
-    if (key.empty() || key.size() > 9 || (key[0] == '0' && key.size() > 1))
-        return -1;
-    int64_t position = 0;
-    for (char character : key) {
-        if (character < '0' || character > '9')
-            return -1;
-        position = position * 10 + (character - '0');
-    }
-    return position;
-}
-
-static Node *new_node(std::string_view key) {
-    Node *node = static_cast<Node *>(palloc0(sizeof(Node)));
-    node->key = key;
-    node->position = position_of(key);
-    return node;
-}
-
-static Node *find_child(Node *node, std::string_view key) {
-    ListCell *cell;
-    foreach (cell, node->children) {
-        Node *child = static_cast<Node *>(lfirst(cell));
-        if (child->key == key)
-            return child;
-    }
-    Node *child = new_node(key);
-    node->children = lappend(node->children, child);
-    return child;
-}
-
-/* The node of a path below this one; the path is UTF-8 and stays valid. */
-static Node *node_at(Node *node, std::string_view path) {
-    while (true) {
-        const size_t dot = path.find('.');
-        node = find_child(node, path.substr(0, dot));
-        if (dot == std::string_view::npos)
-            return node;
-        path.remove_prefix(dot + 1);
-    }
-}
-
-static void settle_node(Node *node) {
-    check_stack_depth();
-    node->node_count = list_length(node->children);
-    node->nodes = static_cast<Node **>(palloc(sizeof(Node *) * static_cast<size_t>(Max(node->node_count, 1))));
-    std::string_view *keys = static_cast<std::string_view *>(
-        palloc(sizeof(std::string_view) * static_cast<size_t>(Max(node->node_count, 1))));
-    for (int index = 0; index < node->node_count; ++index) {
-        Node *child = static_cast<Node *>(list_nth(node->children, index));
-        node->nodes[index] = child;
-        new (&keys[index]) std::string_view(child->key);
-        node->has_positions = node->has_positions || child->position >= 0;
-        settle_node(child);
-    }
-    node->keys = make_key_set(keys, node->node_count);
-    node->column_count = list_length(node->column_list);
-    node->columns = static_cast<int *>(palloc(sizeof(int) * static_cast<size_t>(Max(node->column_count, 1))));
-    for (int index = 0; index < node->column_count; ++index)
-        node->columns[index] = list_nth_int(node->column_list, index);
-}
-
-FieldPlan *make_field_plan(const FieldSpec *fields, int field_count, int slot_count, const char *unwind,
-                           bool unwind_outer, const PlanSource &source) {
-    FieldPlan *plan = new (palloc(sizeof(FieldPlan))) FieldPlan();
-    Conversion *conversion = &plan->conversion;
-    conversion->context = CurrentMemoryContext;
-    conversion->source.relation_name = pstrdup(source.relation_name);
-    conversion->source.collection = pstrdup(source.collection);
-    conversion->source.file_name = source.file_name ? pstrdup(source.file_name) : nullptr;
-    conversion->unwind = unwind ? pstrdup(unwind) : nullptr;
-    conversion->position = -1;
-    initStringInfo(&conversion->text);
-
-    plan->slot_count = slot_count;
-    plan->unwind_outer = unwind_outer;
-    plan->column_count = field_count;
-    plan->columns = static_cast<Column *>(palloc0(sizeof(Column) * static_cast<size_t>(Max(field_count, 1))));
-    plan->late_columns = static_cast<int *>(palloc(sizeof(int) * static_cast<size_t>(Max(field_count, 1))));
-    plan->document_tree = new_node({});
-    std::string_view unwind_path;
-    if (unwind) {
-        unwind_path = utf8_name(conversion->unwind);
-        plan->element_tree = new_node({});
-        node_at(plan->document_tree, unwind_path)->is_unwound = true;
-    }
-
-    for (int index = 0; index < field_count; ++index) {
-        Column *column = &plan->columns[index];
-        column->field = fields[index];
-        column->field.column_name = pstrdup(fields[index].column_name);
-        column->field.path = pstrdup(fields[index].path);
-        column->converter =
-            make_converter(fields[index].type, fields[index].typmod, fields[index].options, column->field.column_name);
-        if (column->converter->is_domain)
-            plan->late_columns[plan->late_count++] = index;
-
-        const std::string_view path = utf8_name(column->field.path);
-        Node *node;
-        if (path == path_root)
-            node = plan->document_tree;
-        else if (path == path_index) {
-            if (!unwind)
-                ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-                                errmsg("column \"%s\" of foreign table \"%s\" reads $$INDEX, but the table has no "
-                                       "option unwind",
-                                       column->field.column_name, conversion->source.relation_name),
-                                errhint("Set unwind to the path of the array whose elements become rows.")));
-            column->is_position = true;
-            continue;
-        } else if (unwind && is_at_or_below(path, unwind_path)) {
-            column->of_element = true;
-            node = path.size() == unwind_path.size() ? plan->element_tree
-                                                     : node_at(plan->element_tree, path.substr(unwind_path.size() + 1));
-        } else
-            node = node_at(plan->document_tree, path);
-        node->column_list = lappend_int(node->column_list, index);
-    }
-    settle_node(plan->document_tree);
-    if (plan->element_tree)
-        settle_node(plan->element_tree);
-    return plan;
-}
-
-void set_file_name(FieldPlan *plan, const char *file_name) {
-    Conversion *conversion = &plan->conversion;
-    if (conversion->source.file_name)
-        pfree(const_cast<char *>(conversion->source.file_name));
-    conversion->source.file_name = MemoryContextStrdup(conversion->context, file_name);
-}
-
-const char *check_path(const char *path) {
-    const std::string_view text = path;
-    if (text == path_root || text == path_index)
-        return nullptr;
-    if (text.empty())
-        return "A path must not be empty.";
-    if (text.front() == '.' || text.back() == '.' || text.find("..") != std::string_view::npos)
-        return "A path must not have an empty part before, between or after its dots.";
-    for (size_t start = 0; start != std::string_view::npos;) {
-        if (text[start] == '$')
-            return "Part of a path must not begin with \"$\", except in $$ROOT and $$INDEX; such keys are reached "
-                   "through a jsonb column.";
-        const size_t dot = text.find('.', start);
-        start = dot == std::string_view::npos ? dot : dot + 1;
-    }
-    return nullptr;
-}
-
-/* --- walking ---------------------------------------------------------------------------------------------------- */
-
-namespace {
-
-/* What a walk does with the values that columns want. */
-enum class Walk : uint8_t { convert, keep };
+/* What a walk does with the values that columns want; filter: converts those that are due, and keeps the others. */
+enum class Walk : uint8_t { convert, keep, filter };
 
 struct Target {
     FieldPlan *plan;
@@ -237,21 +33,122 @@ inline void convert_column(const Target &target, Column *column, const Value &va
     target.nulls[slot] = !convert(*column->converter, conversion, value, &target.values[slot]);
 }
 
-template <Walk walk>
-void walk_document(const Target &target, Node *node, View document);
-template <Walk walk>
-void walk_array(const Target &target, Node *node, View array);
+/* --- the row filter --------------------------------------------------------------------------------------------- */
+
+/* Converts a value of a row that may still be removed, or have been. A misfit in the document is the same one for each
+ * of its rows; one of an element, or a position, is another one each time. */
+inline void prepare_staged(FieldPlan *plan, Column *column) {
+    const bool is_shared = !column->of_element && !column->is_position;
+    plan->conversion.repeats = is_shared && column->converted_in == plan->document_walk;
+    column->converted_in = plan->document_walk;
+}
+
+inline void convert_staged(const Target &target, Column *column, const Value &value) {
+    prepare_staged(target.plan, column);
+    convert_column(target, column, value);
+}
+
+/* Whether the row has a value for the column so far; then it is in column->value. */
+inline bool has_kept_value(const Target &target, Column *column) {
+    FieldPlan *plan = target.plan;
+    if (column->is_position) {
+        if (plan->conversion.position < 0)
+            return false;
+        plan->shown_position = plan->conversion.position;
+        column->value = {Type::int64, reinterpret_cast<const uint8_t *>(&plan->shown_position),
+                         sizeof plan->shown_position};
+        return true;
+    }
+    return column->found_in == (column->of_element ? target.walk : plan->document_walk);
+}
+
+/* Makes a stage the one that is due: what was found of it is converted. */
+void enter_stage(const Target &target, int number) {
+    FieldPlan *plan = target.plan;
+    const Stage &stage = plan->stages[number];
+    plan->stage = number;
+    plan->pending = 0;
+    for (int index = 0; index < stage.column_count; ++index) {
+        Column *column = &plan->columns[stage.columns[index]];
+        if (has_kept_value(target, column))
+            convert_staged(target, column, column->value);
+        else
+            ++plan->pending;
+    }
+}
+
+/* The walk is over: what was not found of the stage that is due is not there. Domains judge that. */
+void convert_missing_of_stage(const Target &target) {
+    FieldPlan *plan = target.plan;
+    for (int index = 0; index < plan->late_count; ++index) {
+        Column *column = &plan->columns[plan->late_columns[index]];
+        if (column->field.stage != plan->stage || has_kept_value(target, column))
+            continue;
+        prepare_staged(plan, column);
+        plan->conversion.column = column;
+        const int slot = column->field.slot;
+        target.nulls[slot] = !convert_missing(*column->converter, plan->conversion, &target.values[slot]);
+    }
+}
+
+/* Asks the filter about the stage that is due. False if the row is removed. */
+inline bool passes_stage(FieldPlan *plan) {
+    if (plan->filter.passes(plan->filter.context, plan->stage))
+        return true;
+    ++plan->rows_removed;
+    plan->is_removed = true;
+    return false;
+}
+
+/* Asks as long as all columns are there that are to be looked at. False if the row is removed. */
+bool pass_complete_stages(const Target &target) {
+    FieldPlan *plan = target.plan;
+    while (plan->stage < plan->filter.stage_count && plan->pending == 0) {
+        if (!passes_stage(plan))
+            return false;
+        enter_stage(target, plan->stage + 1);
+    }
+    return true;
+}
+
+/* After the walk: the stages that wait for columns which are not there. False if the row is removed. */
+bool pass_remaining_stages(const Target &target) {
+    FieldPlan *plan = target.plan;
+    for (;;) {
+        if (plan->late_count > 0)
+            convert_missing_of_stage(target);
+        if (plan->stage == plan->filter.stage_count)
+            return true;
+        if (!passes_stage(plan))
+            return false;
+        enter_stage(target, plan->stage + 1);
+    }
+}
+
+/* --- the walk --------------------------------------------------------------------------------------------------- */
 
 template <Walk walk>
-inline void visit(const Target &target, Node *node, const Value &value) {
+void walk_document(const Target &target, PathNode *node, View document);
+template <Walk walk>
+void walk_array(const Target &target, PathNode *node, View array);
+
+template <Walk walk>
+inline void visit(const Target &target, PathNode *node, const Value &value) {
     FieldPlan *plan = target.plan;
     for (int index = 0; index < node->column_count; ++index) {
         Column *column = &plan->columns[node->columns[index]];
         column->found_in = target.walk;
         if constexpr (walk == Walk::convert)
             convert_column(target, column, value);
-        else
+        else if constexpr (walk == Walk::keep)
             column->value = value;
+        else if (column->field.stage > plan->stage)
+            column->value = value;
+        else {
+            convert_staged(target, column, value);
+            if (column->field.stage == plan->stage && --plan->pending == 0 && !pass_complete_stages(target))
+                return;
+        }
     }
     if constexpr (walk == Walk::keep)
         if (node->is_unwound) {
@@ -267,7 +164,7 @@ inline void visit(const Target &target, Node *node, const Value &value) {
 }
 
 template <Walk walk>
-void walk_document(const Target &target, Node *node, View document) {
+void walk_document(const Target &target, PathNode *node, View document) {
     KeySet *keys = node->keys;
     KeySet::Place place = keys->begin();
     int remaining = node->node_count;
@@ -276,11 +173,14 @@ void walk_document(const Target &target, Node *node, View document) {
         const int index = keys->find(iterator.key(), &place);
         if (index < 0)
             continue;
-        Node *child = node->nodes[index];
+        PathNode *child = node->nodes[index];
         if (child->seen_in == target.walk) /* of duplicate keys the first counts */
             continue;
         child->seen_in = target.walk;
         visit<walk>(target, child, iterator.value());
+        if constexpr (walk == Walk::filter)
+            if (target.plan->is_removed)
+                return;
         if (--remaining == 0)
             return;
     }
@@ -290,7 +190,7 @@ void walk_document(const Target &target, Node *node, View document) {
 
 /* Through an array by position: its keys are not looked at, as MongoDB doesn't. */
 template <Walk walk>
-void walk_array(const Target &target, Node *node, View array) {
+void walk_array(const Target &target, PathNode *node, View array) {
     int remaining = 0;
     for (int index = 0; index < node->node_count; ++index)
         remaining += node->nodes[index]->position >= 0;
@@ -299,6 +199,9 @@ void walk_array(const Target &target, Node *node, View array) {
         for (int index = 0; index < node->node_count; ++index)
             if (node->nodes[index]->position == position) {
                 visit<walk>(target, node->nodes[index], iterator.value());
+                if constexpr (walk == Walk::filter)
+                    if (target.plan->is_removed)
+                        return;
                 --remaining;
                 break;
             }
@@ -373,6 +276,97 @@ bool next_element(FieldPlan *plan, Value *element, bool *has_element) {
     }
 }
 
+/* One row of a document that is not unwound. */
+bool read_filtered_row(FieldPlan *plan, Datum *values, bool *nulls) {
+    const View document = plan->conversion.document;
+    const Target target{plan, plan->document_walk, values, nulls};
+    memset(nulls, true, sizeof(bool) * static_cast<size_t>(plan->slot_count));
+    plan->is_removed = false;
+    enter_stage(target, 0);
+    if (!pass_complete_stages(target))
+        return false;
+    visit<Walk::filter>(target, plan->document_tree, Value{Type::object, document.data, document.size});
+    return !plan->is_removed && pass_remaining_stages(target);
+}
+
+/* Whether the document has no row that a filter could be asked about. */
+bool gives_no_row(const FieldPlan *plan) {
+    constexpr size_t empty_array_size = 5;
+    return plan->rows == FieldPlan::Rows::none ||
+           (plan->rows == FieldPlan::Rows::elements && !plan->unwind_outer && plan->unwound.size == empty_array_size);
+}
+
+/* How many rows the document gives. */
+int64_t count_rows(const FieldPlan *plan) {
+    if (plan->rows != FieldPlan::Rows::elements)
+        return plan->rows != FieldPlan::Rows::none;
+    Iterator elements(document_of(plan->unwound));
+    int64_t count = 0;
+    while (elements.next())
+        ++count;
+    return count == 0 && plan->unwind_outer ? 1 : count;
+}
+
+/* Asks the stages that concern the document, once for all its rows. */
+bool passes_document(FieldPlan *plan, const Target &target) {
+    plan->is_removed = false;
+    for (int stage = 0; stage < plan->document_stages; ++stage) {
+        enter_stage(target, stage);
+        if (plan->late_count > 0)
+            convert_missing_of_stage(target);
+        if (!passes_stage(plan)) {
+            if (plan->filter.counts_rows)
+                plan->rows_removed += count_rows(plan) - 1;
+            return false;
+        }
+    }
+    return true;
+}
+
+bool read_filtered_element(const Target &target, const Value *element) {
+    FieldPlan *plan = target.plan;
+    plan->is_removed = false;
+    enter_stage(target, plan->document_stages);
+    if (!pass_complete_stages(target))
+        return false;
+    if (element) {
+        visit<Walk::filter>(target, plan->element_tree, *element);
+        if (plan->is_removed)
+            return false;
+    }
+    return pass_remaining_stages(target);
+}
+
+bool next_filtered_element(FieldPlan *plan, Datum *values, bool *nulls) {
+    const size_t nulls_size = sizeof(bool) * static_cast<size_t>(plan->slot_count);
+    bool is_converted = false; /* what the document's stages look at */
+    if (!plan->is_document_judged) {
+        plan->is_document_judged = true;
+        if (gives_no_row(plan))
+            return false;
+        memset(nulls, true, nulls_size);
+        if (!passes_document(plan, Target{plan, plan->document_walk, values, nulls})) {
+            plan->rows = FieldPlan::Rows::none;
+            return false;
+        }
+        is_converted = true;
+    }
+    Value element;
+    bool has_element;
+    while (next_element(plan, &element, &has_element)) {
+        const Target target{plan, ++plan->last_walk, values, nulls};
+        if (!is_converted) {
+            memset(nulls, true, nulls_size);
+            for (int stage = 0; stage < plan->document_stages; ++stage)
+                enter_stage(target, stage);
+        }
+        is_converted = false;
+        if (read_filtered_element(target, has_element ? &element : nullptr))
+            return true;
+    }
+    return false;
+}
+
 bool next_unwound_row(FieldPlan *plan, Datum *values, bool *nulls) {
     Value element;
     bool has_element;
@@ -409,6 +403,7 @@ void begin_document(FieldPlan *plan, View document, int64_t offset) {
     }
 
     plan->has_unwound = false;
+    plan->is_document_judged = false;
     plan->rows = FieldPlan::Rows::none;
     visit<Walk::keep>(Target{plan, plan->document_walk, nullptr, nullptr}, plan->document_tree,
                       Value{Type::object, document.data, document.size});
@@ -423,10 +418,13 @@ void begin_document(FieldPlan *plan, View document, int64_t offset) {
 
 bool next_row(FieldPlan *plan, Datum *values, bool *nulls) {
     if (plan->element_tree)
-        return next_unwound_row(plan, values, nulls);
+        return plan->filter.stage_count > 0 ? next_filtered_element(plan, values, nulls)
+                                            : next_unwound_row(plan, values, nulls);
     if (plan->rows != FieldPlan::Rows::single)
         return false;
     plan->rows = FieldPlan::Rows::none;
+    if (plan->filter.stage_count > 0)
+        return read_filtered_row(plan, values, nulls);
     memset(nulls, true, sizeof(bool) * static_cast<size_t>(plan->slot_count));
     const View document = plan->conversion.document;
     const Target target{plan, plan->document_walk, values, nulls};

@@ -22,6 +22,8 @@ struct FieldSpec {
     Oid type;
     int32 typmod; /* -1 for none; acts as an assignment cast would */
     ConversionOptions options;
+    int stage =
+        0; /* of the row filter, if there is one: read before this stage is asked, or, beyond the last, at the end */
 };
 
 /* Where the documents come from, for messages. */
@@ -45,15 +47,38 @@ FieldPlan *make_field_plan(const FieldSpec *fields, int field_count, int slot_co
 void set_file_name(FieldPlan *plan, const char *file_name);
 
 /*
+ * Conditions that rows must satisfy, checked while a row is read. They are asked in stages, each as soon as its columns
+ * are there, and each may look at the columns of its own stage and of those before. Columns of later stages are not
+ * converted until then; of a row that fails they never are: what does not fit there is neither refused nor counted, and
+ * the rest of the document is not looked at.
+ */
+struct RowFilter {
+    int stage_count;
+    /* Whether the row passes, by what next_row()'s values and nulls hold. May raise. If it says false it may reset the
+     * row's memory context, or better should: next_row() goes on to the document's next row. */
+    bool (*passes)(void *context, int stage);
+    void *context;
+    bool counts_rows; /* take_rows_removed() must be exact */
+};
+
+/* Before the first document. */
+void set_row_filter(FieldPlan *plan, const RowFilter &filter);
+
+/* How many rows the filter has removed since the last call. A document all of whose rows are passed over at once counts
+ * for one row, unless counts_rows is set. */
+int64_t take_rows_removed(FieldPlan *plan);
+
+/*
  * Reads the next document's rows:
  *
  *     begin_document(plan, document, offset);
  *     while (next_row(plan, values, nulls)) …            (once for a table without unwind)
  *
  * The document's bytes must stay valid until its last row is read. offset is that of the document in the file's
- * decompressed bytes, or -1. next_row sets all slots: those that no field names, and missing ones, to NULL. Raises
- * 22xxx errors for values that do not fit (unless on_mismatch says null), XX001 (files) or HV000 for corrupt documents.
- * Before next_row() is called for a row the caller resets the row's memory context if it wants the previous row freed.
+ * decompressed bytes, or -1. next_row sets all slots: those that no field names, and missing ones, to NULL. Rows that
+ * the filter removes are passed over. Raises 22xxx errors for values that do not fit (unless on_mismatch says null),
+ * XX001 (files) or HV000 for corrupt documents. Before next_row() is called for a row the caller resets the row's
+ * memory context if it wants the previous row freed.
  */
 void begin_document(FieldPlan *plan, View document, int64_t offset);
 bool next_row(FieldPlan *plan, Datum *values, bool *nulls);

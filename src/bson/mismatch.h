@@ -22,12 +22,13 @@ struct Converter;
 struct Column {
     FieldSpec field;
     Converter *converter;
-    bool of_element;   /* read from the unwound array's element */
-    bool is_position;  /* $$INDEX */
-    Value value;       /* of the document, kept for its rows (unwind only) */
-    uint64_t found_in; /* the last walk that found a value */
-    int64_t misfits;   /* read as NULL */
-    char *first_id;    /* of the first of them, as JSON in the server's encoding; in the plan's context */
+    bool of_element;       /* read from the unwound array's element */
+    bool is_position;      /* $$INDEX */
+    Value value;           /* kept until it is converted (unwind and row filters only) */
+    uint64_t found_in;     /* the last walk that found a value */
+    uint64_t converted_in; /* the last document of which a value was converted (row filters only) */
+    int64_t misfits;       /* read as NULL */
+    char *first_id;        /* of the first of them, as JSON in the server's encoding; in the plan's context */
 };
 
 /* Where inside a column's value we are: an array position or an attribute. Linked through the stack. */
