@@ -73,7 +73,8 @@ List *import_foreign_schema(ImportForeignSchemaStmt *statement, Oid server);
 enum PrivateSlot {
     private_query = 0,  /* List: the remote query, as query::to_list() makes it */
     private_tables = 1, /* List of Oid: its foreign tables, by their position */
-    private_chunk = 2   /* List of integer, one: whether fdw_exprs ends with the bounds of a chunk */
+    private_chunk = 2,  /* List of integer, one: whether fdw_exprs ends with the bounds of a chunk */
+    private_stages = 3  /* List of integer, as choose_stages() makes it (row_filter.h); NIL: none */
 };
 
 /* What a foreign table's catalog entries say, for planning and for the scan. Palloc'd. */
@@ -158,7 +159,7 @@ struct ScanState {
     ParallelScan *parallel;         /* likewise; NULL when this process reads alone */
     bool is_open;
     bool at_end;
-    bool has_row; /* since the scan started there was a document */
+    bool has_row;          /* since the scan started there was a document */
     bool runs_local_plan;  /* since the scan started: the outer plan gives the rows */
     int64 local_plan_runs; /* for EXPLAIN */
     source::Batch batch;
@@ -167,7 +168,8 @@ struct ScanState {
     const query::Finish *finishes;
     Datum *part_values;
     bool *part_nulls;
-    bool in_document; /* begin_document() was called and next_row() has not yet said false */
+    struct RowConditions *row_conditions; /* checked while rows are decoded; NULL: none */
+    bool in_document;                     /* begin_document() was called and next_row() has not yet said false */
     MemoryContext row_context;
 };
 

@@ -6,6 +6,7 @@
 
 #include "bson/string_info_sink.h"
 #include "fdw/parallel.h"
+#include "fdw/row_filter.h"
 #include "pg/guard.h"
 
 extern "C" {
@@ -108,6 +109,12 @@ void explain_foreign_scan(ForeignScanState *node, ExplainState *explain) {
     ExplainPropertyText("Collection", source.collection, explain);
     if (state->table->fields.unwind)
         ExplainPropertyText("Unwind", state->table->fields.unwind, explain);
+    const ForeignScan *scan = reinterpret_cast<const ForeignScan *>(node->ss.ps.plan);
+    const List *stages = static_cast<const List *>(list_nth(scan->fdw_private, private_stages));
+    if (explain->verbose && stages != NIL)
+        ExplainPropertyList("Decoded Before Filter",
+                            columns_of_stages(state->table->fields, scan->scan.scanrelid, scan->scan.plan.qual, stages),
+                            explain);
     if (state->chunk_bounds)
         explain_chunk(state->chunk_bounds->expr, state->request, explain);
     if (!state->command.sendable && state->command_context && !state->source)

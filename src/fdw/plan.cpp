@@ -8,6 +8,7 @@
 #include "fdw/chunk_condition.h"
 #include "fdw/parallel.h"
 #include "fdw/reasons.h"
+#include "fdw/row_filter.h"
 #include "pg/guard.h"
 #include "query/command.h"
 #include "query/filter.h"
@@ -154,7 +155,7 @@ static ForeignScan *make_remote_plan(const RemotePath *path, List *target_list, 
     Assert(!local_plan || list_length(local_plan->targetlist) >= list_length(scan_target_list));
     List *placeholders = NIL;
     const query::RemoteQuery plan_form = query::make_plan_form(path->query, path->relations, &placeholders);
-    List *fdw_private = list_make3(query::to_list(plan_form), table_ids(path->tables), list_make1_int(false));
+    List *fdw_private = list_make4(query::to_list(plan_form), table_ids(path->tables), list_make1_int(false), NIL);
     return make_foreignscan(target_list, path->local_conditions, 0, placeholders, fdw_private, scan_target_list, NIL, local_plan);
 }
 
@@ -172,11 +173,18 @@ ForeignScan *get_foreign_plan(PlannerInfo *, RelOptInfo *relation, Oid, ForeignP
     remote = query::make_plan_form(remote, state->relations, &expressions);
     if (state->chunk_bounds)
         expressions = lappend(expressions, state->chunk_bounds);
-    List *fdw_private =
-        list_make3(query::to_list(remote), table_ids(state->tables), list_make1_int(state->chunk_bounds != nullptr));
     /* Every condition is checked again here: what was sent is a wider filter (query/filter.h). */
-    return make_foreignscan(target_list, extract_actual_clauses(conditions, false), relation->relid, expressions,
-                            fdw_private, NIL, NIL, outer_plan);
+    List *checked = NIL;
+    ListCell *cell;
+    foreach (cell, conditions)
+        if (!lfirst_node(RestrictInfo, cell)->pseudoconstant)
+            checked = lappend(checked, lfirst(cell));
+    List *stages = state->table->pushdown ? choose_stages(state->table->fields, checked, state->attributes) : NIL;
+    checked = extract_actual_clauses(checked, false);
+    List *fdw_private = list_make4(query::to_list(remote), table_ids(state->tables),
+                                   list_make1_int(state->chunk_bounds != nullptr), stages);
+    return make_foreignscan(target_list, checked, relation->relid, expressions, fdw_private, NIL,
+                            staged_conditions(checked, stages), outer_plan);
 }
 
 } // namespace mongoferry::fdw

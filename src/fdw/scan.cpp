@@ -8,6 +8,7 @@
 
 #include "fdw/chunk_scans.h"
 #include "fdw/parallel.h"
+#include "fdw/row_filter.h"
 #include "pg/guard.h"
 #include "query/projection.h"
 #include "source/chunk_source.h"
@@ -26,8 +27,8 @@ namespace mongoferry::fdw {
 
 namespace {
 
-/* For a scan of a table's rows. */
-bson::FieldPlan *make_row_plan(const TableDescription *table, const List *attributes) {
+/* For a scan of a table's rows. conditions: NULL, or those that are checked while rows are decoded. */
+bson::FieldPlan *make_row_plan(const TableDescription *table, const List *attributes, RowConditions *conditions) {
     int count = list_length(attributes);
     bson::FieldSpec *specs = static_cast<bson::FieldSpec *>(palloc0(sizeof(bson::FieldSpec) * Max(count, 1)));
     int i = 0;
@@ -35,10 +36,17 @@ bson::FieldPlan *make_row_plan(const TableDescription *table, const List *attrib
     foreach (cell, attributes) {
         int slot = lfirst_int(cell) - 1;
         const query::Field &field = table->fields.fields[slot];
-        specs[i++] = {slot, field.column_name, field.path, field.type, field.typmod, field.options};
+        specs[i] = {slot, field.column_name, field.path, field.type, field.typmod, field.options};
+        if (conditions)
+            specs[i].stage = stage_of_column(conditions, static_cast<AttrNumber>(slot + 1));
+        ++i;
     }
-    return bson::make_field_plan(specs, count, table->fields.count, table->fields.unwind, table->fields.unwind_outer,
-                                 {table->name, collection_name(table->source), table->source.dump});
+    bson::FieldPlan *plan =
+        bson::make_field_plan(specs, count, table->fields.count, table->fields.unwind, table->fields.unwind_outer,
+                              {table->name, collection_name(table->source), table->source.dump});
+    if (conditions)
+        bson::set_row_filter(plan, row_filter_of(conditions));
+    return plan;
 }
 
 /* For the rows that a command puts together. */
@@ -326,8 +334,12 @@ void begin_foreign_scan(ForeignScanState *node, int flags) {
         return;
     }
 
+    state->row_context = AllocSetContextCreate(query_context, "mongoferry row", ALLOCSET_DEFAULT_SIZES);
     if (state->query.output == NIL) {
-        state->plan = make_row_plan(state->table, state->query.attributes);
+        const List *stages = static_cast<const List *>(list_nth(scan->fdw_private, private_stages));
+        if (stages != NIL)
+            state->row_conditions = begin_row_filter(node, stages, state->row_context);
+        state->plan = make_row_plan(state->table, state->query.attributes, state->row_conditions);
     } else {
         /* Which outputs there are does not depend on values. */
         const query::Command shape = query::make_command(state->query, state->tables, state->table_count, false);
@@ -336,7 +348,6 @@ void begin_foreign_scan(ForeignScanState *node, int flags) {
         state->part_values = static_cast<Datum *>(palloc0(sizeof(Datum) * Max(shape.output_count, 1)));
         state->part_nulls = static_cast<bool *>(palloc0(sizeof(bool) * Max(shape.output_count, 1)));
     }
-    state->row_context = AllocSetContextCreate(query_context, "mongoferry row", ALLOCSET_DEFAULT_SIZES);
     state->source = pg_entry([&] {
         auto *owner = new_in_context<std::unique_ptr<source::Source>>(query_context);
         *owner = make_source(state->table->source);
@@ -359,7 +370,8 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node) {
     MemoryContext caller_context = MemoryContextSwitchTo(state->row_context);
     for (;;) {
         if (state->in_document && next_row(state, slot)) {
-            ExecStoreVirtualTuple(slot);
+            if (TTS_EMPTY(slot)) /* the row filter has seen it else */
+                ExecStoreVirtualTuple(slot);
             break;
         }
         state->in_document = false;
@@ -397,6 +409,8 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node) {
         MemoryContextSwitchTo(state->row_context);
     }
     MemoryContextSwitchTo(caller_context);
+    if (state->row_conditions)
+        InstrCountFiltered1(node, static_cast<double>(bson::take_rows_removed(state->plan)));
     return slot;
 }
 
