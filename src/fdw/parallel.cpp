@@ -24,13 +24,6 @@ constexpr int64_t file_parts_of_a_process = 16;
 constexpr int64_t smallest_file_part = 256 * 1024;
 constexpr int64_t largest_file_part = 16 * 1024 * 1024;
 
-/* Below this part of the collection the server may find the wanted documents by an index faster than we read them by
- * _id, which is the only index that the ranges of a parallel scan let it use. */
-constexpr double smallest_parallel_selectivity = 0.1;
-
-/* What a document of a live collection is taken to have. */
-constexpr double document_bytes = 300;
-
 /* In the shared memory of the parallel query. */
 struct Coordinate {
     dsm_handle handle;         /* of the SharedScan; DSM_HANDLE_INVALID if there is none */
@@ -52,7 +45,7 @@ private:
 };
 
 /* The size of a collection that can be read in parts, in pages; -1 for one that can't. */
-double divisible_pages(const RelOptInfo *relation, const RelationInfo *state) {
+double divisible_pages(const RelationInfo *state) {
     const SourceOptions &source = state->table->source;
     if (source.dump) {
         const source::Divisibility file = pg_entry([&] {
@@ -65,7 +58,7 @@ double divisible_pages(const RelOptInfo *relation, const RelationInfo *state) {
     const char *read_concern = option_text(source.server->options, "read_concern");
     if (read_concern && strcmp(read_concern, "snapshot") == 0)
         return -1;
-    return relation->tuples * document_bytes / BLCKSZ;
+    return state->estimate.documents * state->estimate.document_bytes / BLCKSZ;
 }
 
 /* As get_parallel_divisor() of costsize.c: how many processes' work is done at once, the leader having other work too.
@@ -121,24 +114,34 @@ ParallelScan *make_parallel_scan(ForeignScanState *node, ScanState *state, bool 
 
 } // namespace
 
-void add_parallel_path(PlannerInfo *root, RelOptInfo *relation, const RelationInfo *state, Cost startup, Cost total) {
+void add_parallel_path(PlannerInfo *root, RelOptInfo *relation, const RelationInfo *state) {
     if (!relation->consider_parallel || relation->lateral_relids || state->chunk_bounds ||
         max_parallel_workers_per_gather <= 0)
         return;
-    if (state->remote.conditions != NIL && relation->rows < relation->tuples * smallest_parallel_selectivity)
-        return;
     if (state->table->parallel_workers >= 0)
         relation->rel_parallel_workers = state->table->parallel_workers;
-    const double pages = divisible_pages(relation, state);
+    const double pages = divisible_pages(state);
     const int workers = pages >= 0 ? compute_parallel_worker(relation, pages, -1, max_parallel_workers_per_gather) : 0;
     if (workers <= 0)
         return;
+    /* The ranges have the server go by the index on _id, so that no other one serves the filter. */
+    BaseEstimate estimate = state->estimate;
+    estimate.examined = estimate.documents;
+    Cost startup, total;
+    cost_base_scan(relation, state->table, estimate, &startup, &total);
     const double divisor = parallel_divisor(workers);
     ForeignPath *path = make_foreign_scan_path(root, relation, clamp_row_est(relation->rows / divisor), startup,
                                                startup + (total - startup) / divisor);
     path->path.parallel_aware = true;
     path->path.parallel_workers = workers;
     add_partial_path(relation, reinterpret_cast<Path *>(path));
+}
+
+bool may_warn(const TableDescription *table) {
+    for (int i = 0; i < table->fields.count; ++i)
+        if (table->fields.fields[i].path && table->fields.fields[i].options.on_mismatch == bson::OnMismatch::null)
+            return true;
+    return false;
 }
 
 bool is_foreign_scan_parallel_safe(PlannerInfo *, RelOptInfo *, RangeTblEntry *) {

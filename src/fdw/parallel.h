@@ -21,9 +21,12 @@ struct ParallelScan {
     bool is_leader = false;
 };
 
-/* Adds the path by which several processes read the relation together, where that is possible and worth it. startup and
- * total: the costs of reading it alone. POD world. */
-void add_parallel_path(PlannerInfo *root, RelOptInfo *relation, const RelationInfo *state, Cost startup, Cost total);
+/* Adds the path by which several processes read the relation together, where that is possible and it is large enough.
+ * POD world. */
+void add_parallel_path(PlannerInfo *root, RelOptInfo *relation, const RelationInfo *state);
+
+/* Whether a scan may end with a WARNING, because some column has on_mismatch 'null'. POD world. */
+bool may_warn(const TableDescription *table);
 
 /* To be called at the end of a scan, before report_mismatches(): what a worker has counted goes to the leader, which
  * gets all of it into its plan. POD world. */

@@ -130,9 +130,11 @@ void get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid) {
     RelationInfo *state = static_cast<RelationInfo *>(relation->fdw_private);
     Cost startup, total;
     cost_base_scan(relation, state->table, state->estimate, &startup, &total);
-    add_path(relation,
-             reinterpret_cast<Path *>(make_foreign_scan_path(root, relation, relation->rows, startup, total)));
-    add_parallel_path(root, relation, state, startup, total);
+    ForeignPath *path = make_foreign_scan_path(root, relation, relation->rows, startup, total);
+    if (may_warn(state->table)) /* workers that read the same documents would all warn of them */
+        path->path.parallel_safe = false;
+    add_path(relation, reinterpret_cast<Path *>(path));
+    add_parallel_path(root, relation, state);
 }
 
 static List *table_ids(const List *tables) {

@@ -77,33 +77,42 @@ inline ForeignPath *make_foreign_scan_path(PlannerInfo *root, RelOptInfo *relati
 #endif
 }
 
-/* A path of an upper relation or a join, with the local path that gives the same rows. */
+/* A path of an upper relation or a join, with the local path that gives the same rows. Where the local path needs
+ * workers of its own, a worker can't run it. */
 inline ForeignPath *make_foreign_upper_path(PlannerInfo *root, RelOptInfo *relation, PathTarget *target, double rows,
                                             Cost startup, Cost total, List *path_keys, Path *local_path,
                                             List *fdw_private) {
+    ForeignPath *path =
 #if PG_VERSION_NUM >= 180000
-    return create_foreign_upper_path(root, relation, target, rows, 0, startup, total, path_keys, local_path, NIL,
-                                     fdw_private);
+        create_foreign_upper_path(root, relation, target, rows, 0, startup, total, path_keys, local_path, NIL,
+                                  fdw_private);
 #elif PG_VERSION_NUM >= 170000
-    return create_foreign_upper_path(root, relation, target, rows, startup, total, path_keys, local_path, NIL,
-                                     fdw_private);
+        create_foreign_upper_path(root, relation, target, rows, startup, total, path_keys, local_path, NIL,
+                                  fdw_private);
 #else
-    return create_foreign_upper_path(root, relation, target, rows, startup, total, path_keys, local_path, fdw_private);
+        create_foreign_upper_path(root, relation, target, rows, startup, total, path_keys, local_path, fdw_private);
 #endif
+    if (local_path && !local_path->parallel_safe)
+        path->path.parallel_safe = false;
+    return path;
 }
 
 inline ForeignPath *make_foreign_join_path(PlannerInfo *root, RelOptInfo *relation, double rows, Cost startup,
                                            Cost total, Path *local_path, List *fdw_private) {
+    ForeignPath *path =
 #if PG_VERSION_NUM >= 180000
-    return create_foreign_join_path(root, relation, nullptr, rows, 0, startup, total, NIL, relation->lateral_relids,
-                                    local_path, NIL, fdw_private);
+        create_foreign_join_path(root, relation, nullptr, rows, 0, startup, total, NIL, relation->lateral_relids,
+                                 local_path, NIL, fdw_private);
 #elif PG_VERSION_NUM >= 170000
-    return create_foreign_join_path(root, relation, nullptr, rows, startup, total, NIL, relation->lateral_relids,
-                                    local_path, NIL, fdw_private);
+        create_foreign_join_path(root, relation, nullptr, rows, startup, total, NIL, relation->lateral_relids,
+                                 local_path, NIL, fdw_private);
 #else
-    return create_foreign_join_path(root, relation, nullptr, rows, startup, total, NIL, relation->lateral_relids,
-                                    local_path, fdw_private);
+        create_foreign_join_path(root, relation, nullptr, rows, startup, total, NIL, relation->lateral_relids,
+                                 local_path, fdw_private);
 #endif
+    if (local_path && !local_path->parallel_safe)
+        path->path.parallel_safe = false;
+    return path;
 }
 
 /* A set of things to wait for, freed with FreeWaitEventSet() or, where PostgreSQL can, when an error ends the

@@ -223,13 +223,15 @@ def test_a_live_collection_of_many_documents(connection, mongo, make_live_table)
     assert rows(connection, "SELECT x FROM c WHERE x > 500") == serial_rows(connection, "SELECT x FROM c WHERE x > 500")
 
 
-def test_a_selective_filter_is_left_to_the_servers_indexes(connection, mongo, make_live_table):
-    """The ranges make the server go by the index on _id; a filter may have a better one."""
-    mongo.c.insert_many({"_id": x, "x": x} for x in range(100))
-    make_live_table()
+def test_a_filter_that_an_index_serves_is_left_to_it(connection, mongo, make_live_table):
+    """The ranges make the server go by the index on _id and look at every document."""
+    mongo.c.insert_many({"_id": x, "x": x, "y": x} for x in range(3000))
+    mongo.c.create_index("x")
+    make_live_table(columns="x int, y int")
     force_parallel(connection)
     assert "Parallel" not in explain(connection, "SELECT x FROM c WHERE x = 5", "COSTS OFF")
     assert connection.execute("SELECT x FROM c WHERE x = 5").fetchall() == [(5,)]
+    assert rows(connection, "SELECT x FROM c WHERE y = 5") == [(5,)]
 
 
 def test_documents_that_are_written_meanwhile(connection, mongo, make_live_table):
@@ -498,6 +500,38 @@ def test_one_warning_for_all_processes(connection, write_file, make_table, mongo
         notices.clear()
         assert "Parallel Foreign Scan" in explain(connection, query)
         notices.clear()
+
+
+def test_a_table_that_may_warn_is_not_read_by_each_worker(connection, write_file, make_table):
+    """The inner side of a join is read by every process: all would warn of the same documents."""
+    make_table(write_file("o.bson", b"".join(map(bson.encode, documents(3000, 200)))), name="orders")
+    make_table(write_file("l.bson", b"".join(bson.encode({"_id": x, "x": x, "name": x if x % 2 else "even"}) for x in range(100))),
+               name="labels", columns="x int, name int", options=", on_mismatch 'null', parallel_workers '0'")
+    force_parallel(connection, leader=False)
+    notices = []
+    connection.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+    query = "SELECT o._id, l.name FROM orders o JOIN labels l ON o.x = l.x"
+    assert len(connection.execute(query).fetchall()) == 3000
+    assert notices == ['50 values of 1 column of foreign table "labels" were read as NULL because they do not fit']
+
+
+def test_more_tables_than_shared_memory_segments(start_postgres, write_dump):
+    """Where no segment is left for what processes share, one of them reads everything."""
+    path = write_dump({f"c{i}": [{"_id": i * 10 + j} for j in range(3)] for i in range(230)})
+    server = start_postgres("max_connections = 8\nmax_wal_senders = 2\nmax_worker_processes = 4\nautovacuum_max_workers = 1")
+    with server.connect() as connection:
+        connection.execute(f"""CREATE EXTENSION mongoferry;
+                               CREATE SERVER files FOREIGN DATA WRAPPER mongoferry OPTIONS (dump '{path}', parallel_workers '2');
+                               CREATE TABLE whole (_id int) PARTITION BY RANGE (_id)""")
+        for i in range(230):
+            connection.execute(f"CREATE FOREIGN TABLE c{i} PARTITION OF whole FOR VALUES FROM ({10 * i}) TO ({10 * i + 10}) SERVER files")
+        for leader in (True, False):
+            force_parallel(connection, leader=leader)
+            plan = explain(connection, "SELECT _id FROM whole")
+            assert plan.count("Parallel Foreign Scan") == 230
+            assert 0 < plan.count("Parts Read") < 230
+            got = sorted(_id for _id, in connection.execute("SELECT _id FROM whole"))
+            assert got == [i * 10 + j for i in range(230) for j in range(3)]
 
 
 def no_workers_left(connection):
