@@ -189,10 +189,11 @@ IDS = [
 
 @pytest.fixture
 def make_live_table(connection, live_server):
-    """make_live_table(columns=…, options="") → a foreign table over the collection c of the test's MongoDB."""
+    """make_live_table(columns=…, options="", workers=2) → a foreign table over the collection c of the test's MongoDB."""
 
-    def make(name="c", columns="x int, document jsonb OPTIONS (field '$$ROOT')", options=""):
-        connection.execute(f"CREATE FOREIGN TABLE {name} ({columns}) SERVER {live_server} OPTIONS (collection 'c'{options})")
+    def make(name="c", columns="x int, document jsonb OPTIONS (field '$$ROOT')", options="", workers=2):
+        connection.execute(f"""CREATE FOREIGN TABLE {name} ({columns}) SERVER {live_server}
+                               OPTIONS (collection 'c', parallel_workers '{workers}', fdw_startup_cost '0'{options})""")
         return name
 
     return make
@@ -304,7 +305,8 @@ def test_each_process_connects_as_the_owner_of_a_view(mongo_with_auth, connectio
     mongo_with_auth.add_user("owner", "secret")
     with pymongo.MongoClient(mongo_with_auth.admin_uri) as client:
         client.shop.c.insert_many({"_id": x, "x": x} for x in range(100))
-    connection.execute(f"""CREATE SERVER remote FOREIGN DATA WRAPPER mongoferry OPTIONS (uri '{mongo_with_auth.uri}', database 'shop');
+    connection.execute(f"""CREATE SERVER remote FOREIGN DATA WRAPPER mongoferry OPTIONS (uri '{mongo_with_auth.uri}', database 'shop',
+                                                                                                   parallel_workers '2', fdw_startup_cost '0');
                            CREATE USER MAPPING FOR CURRENT_USER SERVER remote OPTIONS (username 'owner', password 'secret');
                            CREATE USER MAPPING FOR {ordinary_role} SERVER remote OPTIONS (username 'owner', password 'wrong');
                            CREATE FOREIGN TABLE c (x int) SERVER remote;
@@ -401,7 +403,7 @@ def test_joins_in_workers(connection, write_file, make_table, mongo, make_live_t
     """A part of one collection with all of another, which each process reads for itself."""
     make_table(write_file("c.bson", b"".join(map(bson.encode, documents(3000, 200)))), name="orders")
     mongo.c.insert_many({"_id": x, "x": x, "label": f"number {x}"} for x in range(100))
-    make_live_table(name="labels", columns="x int, label text", options=", parallel_workers '0'")
+    make_live_table(name="labels", columns="x int, label text", workers=0)
     force_parallel(connection, leader=False)
     query = "SELECT o._id, l.label FROM orders o JOIN labels l ON o.x = l.x"
     plan = explain(connection, query)
