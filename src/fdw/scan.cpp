@@ -203,14 +203,11 @@ bool is_odd(const ScanState *state, bson::View document) {
 /* The next row of the local plan, whose columns are those of the scan, perhaps with more behind them. */
 TupleTableSlot *next_local_row(ForeignScanState *node) {
     TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
-    /* A node expects to run in the query's memory context, where it keeps what is to last; the scan's is a row's. */
-    MemoryContext row_context = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
-    /* What the nodes of the local plan allocate lives as long as the query; a scan is asked for rows in a context that is
-     * reset with each. */
+    /* What the nodes of the local plan allocate lives as long as the query; a scan is asked for rows in a context that
+     * is reset with each. */
     MemoryContext caller_context = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
     TupleTableSlot *row = ExecProcNode(outerPlanState(node));
     MemoryContextSwitchTo(caller_context);
-    MemoryContextSwitchTo(row_context);
     if (TupIsNull(row))
         return slot;
     const int count = slot->tts_tupleDescriptor->natts;

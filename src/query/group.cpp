@@ -62,29 +62,49 @@ static ServerValue *translate_key(Translation *translation, Node *key) {
     return operation("$ifNull", {value, null_value()}); /* missing and null are one group */
 }
 
+static const char *key_path(int key) {
+    return psprintf("_id.k%d", key);
+}
+
 static void add_known(Translation *grouped, Node *expression, const char *path) {
     KnownValue *known = static_cast<KnownValue *>(palloc(sizeof(KnownValue)));
     *known = {expression, path};
     grouped->known = lappend(grouped->known, known);
 }
 
-static const char *key_path(int key) {
-    return psprintf("_id.k%d", key);
+/* The argument of DISTINCT as a key of the first grouping; rows that FILTER keeps out have null, which does not count.
+ */
+static bool add_distinct_key(GroupStage *stage, ServerValue *id) {
+    Node *argument = reinterpret_cast<Node *>(linitial_node(TargetEntry, stage->distinct->args)->expr);
+    ServerValue *value = translate_key(stage->translation, argument);
+    Node *filter = reinterpret_cast<Node *>(stage->distinct->aggfilter);
+    if (value && filter) {
+        ServerValue *passes = translate_truth(stage->translation, filter, true);
+        value = passes ? operation("$cond", {passes, value, null_value()}) : nullptr;
+    }
+    if (value)
+        append_entry(id, "d", value);
+    return value;
 }
 
 static bool add_keys(GroupStage *stage, const RemoteQuery &query, Translation *grouped) {
-    ServerValue *id = query.group_keys == NIL ? null_value() : document_value();
+    ServerValue *id = query.group_keys == NIL && !stage->distinct ? null_value() : document_value();
+    ServerValue *same = query.group_keys == NIL ? null_value() : document_value(); /* of the second grouping */
     ListCell *cell;
     foreach (cell, query.group_keys) {
         Node *key = static_cast<Node *>(lfirst(cell));
         ServerValue *value = translate_key(stage->translation, key);
         if (!value)
             return false;
-        append_entry(id, psprintf("k%d", foreach_current_index(cell)), value);
+        const char *name = psprintf("k%d", foreach_current_index(cell));
+        append_entry(id, name, value);
+        append_entry(same, name, field_value(key_path(foreach_current_index(cell))));
         add_known(grouped, key, key_path(foreach_current_index(cell)));
     }
     append_entry(stage->group, "_id", id);
-    return true;
+    if (stage->regroup)
+        append_entry(stage->regroup, "_id", same);
+    return !stage->distinct || add_distinct_key(stage, id);
 }
 
 /* The position among the keys; -1: it is none. */
@@ -190,6 +210,8 @@ bool append_group_stages(Translation *translation, const RemoteQuery &query, Com
     stage.translation = translation;
     stage.group = document_value();
     stage.after = document_value();
+    stage.distinct = find_distinct_aggregate(query.output);
+    stage.regroup = stage.distinct ? document_value() : nullptr;
     *grouped = {};
     grouped->tables = translation->tables;
     grouped->values_known = translation->values_known;
@@ -200,6 +222,11 @@ bool append_group_stages(Translation *translation, const RemoteQuery &query, Com
     if (odd)
         append_entry(stage.group, odd_field, operation_of("$max", odd));
     append_item(command->pipeline, operation_of("$group", stage.group));
+    if (stage.regroup) {
+        if (odd)
+            append_entry(stage.regroup, odd_field, operation_of("$max", field_value(odd_field)));
+        append_item(command->pipeline, operation_of("$group", stage.regroup));
+    }
     const bool may_be_odd = append_set_stage(&stage, odd, command->pipeline);
     if (!append_having_stage(grouped, query, may_be_odd, command->pipeline)) {
         translation->reasons = list_concat(translation->reasons, grouped->reasons);

@@ -4,6 +4,7 @@
  * Behind the filters (and joins) stand the stages
  *
  *   {$group: {_id: {k0: …, k1: …}, a0: …, odd: {$max: …}}}    without keys: _id: null
+ *   {$group: …}                                               once more, for an aggregate with DISTINCT
  *   {$set: {a0: …, odd: …}}                                   sums of nothing, guards
  *   {$match: {$or: [having, {odd: true}]}}
  *   {$sort: {odd: -1}}                                        unless an order follows (order.h)

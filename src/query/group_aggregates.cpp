@@ -169,6 +169,7 @@ struct Accumulator {
     int kind;       /* Accumulation, or a Guard behind them */
     Node *argument; /* NULL: rows */
     Node *filter;   /* NULL: all */
+    bool distinct;
     const char *name;
 };
 
@@ -195,6 +196,7 @@ struct Argument {
     const Aggref *aggregate;
     Node *expression;    /* NULL: count(*) */
     Oid type;            /* its base type */
+    bool distinct;       /* each value once: that of the stage's DISTINCT aggregate */
     ServerValue *filter; /* two-valued; NULL: all rows */
 };
 
@@ -237,8 +239,9 @@ ServerValue *operand_of(const Argument &argument, Accumulation kind) {
         return argument.filter ? operation("$cond", {argument.filter, integer_value(1), integer_value(0)})
                                : integer_value(1);
     const bool total = kind == Accumulation::count || kind == Accumulation::minimum || kind == Accumulation::maximum;
-    ServerValue *value =
-        total ? translate_operand(translation, argument.expression) : translate_value(translation, argument.expression);
+    ServerValue *value = argument.distinct ? field_value("_id.d")
+                         : total           ? translate_operand(translation, argument.expression)
+                                           : translate_value(translation, argument.expression);
     if (!value)
         return nullptr;
     switch (kind) {
@@ -299,7 +302,7 @@ const Accumulator *find_accumulator(const Argument &argument, int kind) {
     foreach (cell, argument.stage->accumulators) {
         const Accumulator *there = static_cast<const Accumulator *>(lfirst(cell));
         if (there->kind == kind && equal(there->argument, argument.expression) &&
-            equal(there->filter, argument.aggregate->aggfilter))
+            equal(there->filter, argument.aggregate->aggfilter) && there->distinct == argument.distinct)
             return there;
     }
     return nullptr;
@@ -307,7 +310,8 @@ const Accumulator *find_accumulator(const Argument &argument, int kind) {
 
 const char *remember(const Argument &argument, int kind, const char *name) {
     Accumulator *accumulator = static_cast<Accumulator *>(palloc(sizeof(Accumulator)));
-    *accumulator = {kind, argument.expression, reinterpret_cast<Node *>(argument.aggregate->aggfilter), name};
+    *accumulator = {kind, argument.expression, reinterpret_cast<Node *>(argument.aggregate->aggfilter),
+                    argument.distinct, name};
     argument.stage->accumulators = lappend(argument.stage->accumulators, accumulator);
     return name;
 }
@@ -320,8 +324,13 @@ const char *accumulate(const Argument &argument, Accumulation kind) {
     ServerValue *operand = operand_of(argument, kind);
     if (!operand)
         return nullptr;
-    const char *name = psprintf("a%d", stage->group->count - 1); /* the first entry is _id */
-    append_entry(stage->group, name, operation_of(operator_of(kind), operand));
+    const char *name = psprintf("a%d", stage->accumulator_count++);
+    const char *accumulating = operator_of(kind);
+    if (!argument.distinct)
+        append_entry(stage->group, name, operation_of(accumulating, operand));
+    /* Sums add up to sums, extremes have an extreme. */
+    if (stage->regroup)
+        append_entry(stage->regroup, name, operation_of(accumulating, argument.distinct ? operand : field_value(name)));
     return remember(argument, static_cast<int>(kind), name);
 }
 
@@ -542,6 +551,27 @@ int part_of(GroupStage *stage, const char *path, Oid type) {
     return list_length(stage->part_paths) - 1;
 }
 
+static Node *argument_of(const Aggref *aggregate) {
+    return aggregate->args == NIL ? nullptr
+                                  : reinterpret_cast<Node *>(linitial_node(TargetEntry, aggregate->args)->expr);
+}
+
+static bool repeats_matter(Method method) {
+    return method != Method::minimum && method != Method::maximum;
+}
+
+const Aggref *find_distinct_aggregate(const List *expressions) {
+    ListCell *cell;
+    foreach (cell, expressions) {
+        const Aggref *aggregate = static_cast<const Aggref *>(lfirst(cell));
+        AggregateRule rule;
+        if (IsA(aggregate, Aggref) && aggregate->aggdistinct != NIL && list_length(aggregate->args) == 1 &&
+            find_rule(aggregate, getBaseType(exprType(argument_of(aggregate))), &rule) && repeats_matter(rule.method))
+            return aggregate;
+    }
+    return nullptr;
+}
+
 bool add_aggregate(GroupStage *stage, const Aggref *aggregate, Finish *finish, const char **known) {
     Translation *translation = stage->translation;
     *known = nullptr;
@@ -551,9 +581,8 @@ bool add_aggregate(GroupStage *stage, const Aggref *aggregate, Finish *finish, c
     if (aggregate->aggorder != NIL)
         return refuse(translation, aggregate, "there is no rule for an aggregate with ORDER BY");
 
-    Argument argument{stage, aggregate, nullptr, InvalidOid, nullptr};
-    if (aggregate->args != NIL) {
-        argument.expression = reinterpret_cast<Node *>(linitial_node(TargetEntry, aggregate->args)->expr);
+    Argument argument{stage, aggregate, argument_of(aggregate), InvalidOid, false, nullptr};
+    if (argument.expression) {
         argument.type = getBaseType(exprType(argument.expression));
         if (argument.type == VARCHAROID)
             argument.type = TEXTOID;
@@ -561,10 +590,15 @@ bool add_aggregate(GroupStage *stage, const Aggref *aggregate, Finish *finish, c
     AggregateRule rule;
     if (!find_rule(aggregate, argument.type, &rule))
         return refuse(translation, aggregate, refusal_of(aggregate, argument.type));
-    const bool repeats_matter = rule.method != Method::minimum && rule.method != Method::maximum;
-    if (aggregate->aggdistinct != NIL && repeats_matter)
-        return refuse(translation, aggregate, "there is no rule for DISTINCT in this aggregate");
-    if (aggregate->aggfilter) {
+    argument.distinct = aggregate->aggdistinct != NIL && repeats_matter(rule.method);
+    if (argument.distinct) {
+        const bool is_integer = argument.type == INT2OID || argument.type == INT4OID || argument.type == INT8OID;
+        if (rule.method != Method::count_values && !is_integer)
+            return refuse(translation, aggregate, "equal values may differ in scale or sign");
+        if (!equal(argument.expression, argument_of(stage->distinct)) ||
+            !equal(aggregate->aggfilter, stage->distinct->aggfilter))
+            return refuse(translation, aggregate, "only one argument with DISTINCT can be sent");
+    } else if (aggregate->aggfilter) {
         argument.filter = translate_truth(translation, reinterpret_cast<Node *>(aggregate->aggfilter), true);
         if (!argument.filter)
             return false;
@@ -596,6 +630,8 @@ const RuleText *aggregate_rule_texts(int *count) {
         {"aggregates", "var_pop, var_samp, variance, stddev_pop, stddev_samp, stddev",
          "$sum of values, of squares and of 1",
          "integers and numeric, while the sum of squares has fewer digits than Decimal128; finished by PostgreSQL"},
+        {"aggregates", "count(DISTINCT x); sum, avg, … (DISTINCT x) of integers", "$group by x, $group once more",
+         "one such argument; x as a key of GROUP BY"},
         {"aggregates", "… FILTER (WHERE condition)", "$cond", "an exact condition"},
         {"aggregates", "GROUP BY, SELECT DISTINCT", "$group",
          "integers, numeric, double precision, boolean, text of a deterministic collation, objectid, uuid, dates and "

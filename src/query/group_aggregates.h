@@ -18,9 +18,14 @@ namespace mongoferry::query {
 struct GroupStage {
     Translation *translation; /* of what stands before the stage */
     ServerValue *group;       /* the stage's document */
-    ServerValue *after;       /* {field: value} to be set behind it, or empty */
-    List *troubles;           /* of ServerValue *: of groups, true where PostgreSQL's answer might be another */
-    List *accumulators;       /* the file's own */
+    /* An aggregate with DISTINCT: the documents are first grouped by its argument too (as _id.d), and these groups then
+     * once more, by this document. NULL: there is no such aggregate. */
+    const Aggref *distinct;
+    ServerValue *regroup;
+    int accumulator_count;
+    ServerValue *after; /* {field: value} to be set behind it, or empty */
+    List *troubles;     /* of ServerValue *: of groups, true where PostgreSQL's answer might be another */
+    List *accumulators; /* the file's own */
     /* The parts that the rows are made of, by position: a field and the type that it is read as. */
     List *part_paths; /* of char * */
     List *part_types; /* of Oid */
@@ -29,6 +34,9 @@ struct GroupStage {
 /* Adds what the aggregate needs to the stage. *known is the field that has its value behind the stage, NULL if it is
  * only to be had here, by *finish. False, with a reason, if it can't be sent. */
 bool add_aggregate(GroupStage *stage, const Aggref *aggregate, Finish *finish, const char **known);
+
+/* The first aggregate of the list whose DISTINCT matters; NULL: there is none. */
+const Aggref *find_distinct_aggregate(const List *expressions);
 
 /* Notes why something is not sent; returns false. */
 inline bool refuse(Translation *translation, const void *expression, const char *why) {
