@@ -118,7 +118,7 @@ struct RelationInfo {
     /* Every condition is sent exactly, and nothing else stands in the way of doing more on the server than scanning
      * (translation.h: exact). */
     bool exact;
-    BaseEstimate estimate; /* of a base relation */
+    BaseEstimate estimate; /* of a join or an upper relation: the server_cost alone */
     Bitmapset *attributes; /* of a base relation: those that the query reads */
     Expr *chunk_bounds;    /* the second argument of in_chunk(); NULL: the whole collection */
 };

@@ -36,6 +36,13 @@ constexpr double batch_bytes = 16.0 * 1024 * 1024;
 /* How many of the documents that an index leads to have to be fetched from the server's disk. */
 constexpr double uncached_share = 0.1;
 
+/* A look-up is a small query of its own: some five times what a document costs that is only sent. */
+constexpr Cost look_up_cost = 1;
+
+Cost byte_cost() {
+    return seq_page_cost / BLCKSZ;
+}
+
 /* Type, key and NUL around each value of a document. */
 constexpr double element_overhead = 3;
 /* Of the document itself, with its _id, which always comes along. */
@@ -304,6 +311,13 @@ static void estimate_filter(PlannerInfo *root, RelOptInfo *relation, const Relat
         estimate->examined = estimate->matching;
 }
 
+static Cost cost_of_examining(const BaseEstimate &estimate) {
+    const Cost document = estimate.examined < estimate.documents
+                              ? cpu_index_tuple_cost + random_page_cost * uncached_share
+                              : estimate.document_bytes * byte_cost();
+    return estimate.examined * (cpu_tuple_cost + document);
+}
+
 BaseEstimate estimate_base_relation(PlannerInfo *root, RelOptInfo *relation, const RelationInfo *info,
                                     double chunk_documents) {
     BaseEstimate estimate = estimate_whole(relation, info->table, chunk_documents);
@@ -311,40 +325,35 @@ BaseEstimate estimate_base_relation(PlannerInfo *root, RelOptInfo *relation, con
     estimate.matching = estimate.examined = estimate.documents;
     if (!info->table->source.dump)
         estimate_filter(root, relation, info, chunk_documents >= 0, &estimate);
+    estimate.server_cost = cost_of_examining(estimate);
     estimate.transfer_bytes = estimate_transfer_bytes(info->table, info->attributes, estimate.document_bytes);
     return estimate;
 }
 
-void cost_remote_work(const TableDescription *table, double document_bytes, const RemoteWork &work, Cost *startup,
-                      Cost *total) {
-    const Cost byte_cost = seq_page_cost / BLCKSZ;
+Cost cost_of_sending(const TableDescription *table, double documents, double bytes) {
     const PlanningOptions &options = table->planning;
-    *startup = options.startup_cost;
-    Cost run =
-        work.examined * (cpu_tuple_cost + (work.with_index ? cpu_index_tuple_cost + random_page_cost * uncached_share
-                                                           : document_bytes * byte_cost));
-    if (!table->source.dump) {
-        run += work.returned * (options.tuple_cost + work.bytes * byte_cost);
-        const double batches =
-            table->fetch_size > 0 ? work.returned / table->fetch_size : work.returned * work.bytes / batch_bytes;
-        run += std::floor(batches) * options.startup_cost * round_trip_share;
-    } else {
-        run += work.returned * options.tuple_cost;
-    }
-    *total = *startup + run;
+    if (table->source.dump)
+        return documents * options.tuple_cost;
+    const double batches = table->fetch_size > 0 ? documents / table->fetch_size : documents * bytes / batch_bytes;
+    return documents * (options.tuple_cost + bytes * byte_cost()) +
+           std::floor(batches) * options.startup_cost * round_trip_share;
+}
+
+double bytes_of_values(int width) {
+    return document_overhead + width;
+}
+
+Cost cost_of_look_up(bool indexed, double documents) {
+    return indexed ? look_up_cost : look_up_cost + documents * cpu_operator_cost;
 }
 
 void cost_base_scan(const RelOptInfo *relation, const TableDescription *table, const BaseEstimate &estimate,
                     Cost *startup, Cost *total) {
-    cost_remote_work(
-        table, estimate.document_bytes,
-        {estimate.examined, estimate.examined < estimate.documents, estimate.matching, estimate.transfer_bytes},
-        startup, total);
+    *startup = table->planning.startup_cost + relation->baserestrictcost.startup + relation->reltarget->cost.startup;
     const double rows_built = estimate.matching * estimate.rows_per_document;
-    *startup += relation->baserestrictcost.startup + relation->reltarget->cost.startup;
-    *total += relation->baserestrictcost.startup + relation->reltarget->cost.startup +
-              rows_built * (cpu_tuple_cost + relation->baserestrictcost.per_tuple) +
-              relation->rows * relation->reltarget->cost.per_tuple;
+    *total = *startup + estimate.server_cost + cost_of_sending(table, estimate.matching, estimate.transfer_bytes) +
+             rows_built * (cpu_tuple_cost + relation->baserestrictcost.per_tuple) +
+             relation->rows * relation->reltarget->cost.per_tuple;
 }
 
 bool leading_index_path(const TableDescription *table, const char *path, bool for_equality) {

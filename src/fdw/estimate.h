@@ -56,6 +56,7 @@ struct BaseEstimate {
     double examined;          /* documents that the server (the reader of a file) has to look at */
     double matching;          /* documents that the filter lets through: those that travel */
     double transfer_bytes;    /* of BSON: what is asked for of one document */
+    Cost server_cost;         /* of finding the documents that match, before they are sent */
 };
 
 /*
@@ -66,16 +67,20 @@ struct BaseEstimate {
 BaseEstimate estimate_base_relation(PlannerInfo *root, RelOptInfo *relation, const RelationInfo *info,
                                     double chunk_documents);
 
-/* What a command costs that has the server look at `examined` documents (with_index: reached through an index) and send
- * `returned` documents of `bytes` each. Of what is done with them here nothing is in it. */
-struct RemoteWork {
-    double examined;
-    bool with_index;
-    double returned;
-    double bytes;
-};
-void cost_remote_work(const TableDescription *table, double document_bytes, const RemoteWork &work, Cost *startup,
-                      Cost *total);
+/*
+ * What a command costs is fdw_startup_cost (table->planning.startup_cost), what the server does for its documents
+ * (BaseEstimate.server_cost, of a relation of any kind), and what it costs to have them here.
+ *
+ * cost_of_sending: documents of `bytes` each, in as many batches as they take. Nothing that is done with them here.
+ */
+Cost cost_of_sending(const TableDescription *table, double documents, double bytes);
+
+/* The bytes of a document with values of this width altogether, as a planner's target tells it. */
+double bytes_of_values(int width);
+
+/* What it costs the server to look one document up in a collection, as $lookup does: with an index, or by going through
+ * the `documents` there are. */
+Cost cost_of_look_up(bool indexed, double documents);
 
 /* The cost of scanning the base relation, with the conditions that are checked again here. */
 void cost_base_scan(const RelOptInfo *relation, const TableDescription *table, const BaseEstimate &estimate,

@@ -22,7 +22,6 @@ namespace {
 
 /* In units of the planner's costs: what the server does to a document that it only counts or adds up; far less than
  * what it costs to have it here. */
-constexpr Cost grouping_startup_cost = 100;
 constexpr Cost grouped_document_cost = 0.002;
 constexpr Cost group_cost = 0.01;
 
@@ -135,10 +134,12 @@ void add_path_for(PlannerInfo *root, const RelationInfo *below, double documents
     path->local_conditions = local_conditions;
     const double rows = local_path->rows;
     const int aggregates = list_length(remote.output) - list_length(remote.group_keys);
-    const Cost startup =
-        grouping_startup_cost + documents * (grouped_document_cost + cpu_operator_cost * 0.1 * Max(aggregates, 1));
-    const Cost total =
-        startup + rows * (group_cost + cpu_tuple_cost) + target->cost.startup + rows * target->cost.per_tuple;
+    const TableDescription *table = static_cast<const TableDescription *>(linitial(below->tables));
+    info->estimate.server_cost = below->estimate.server_cost +
+                                 documents * (grouped_document_cost + cpu_operator_cost * 0.1 * Max(aggregates, 1));
+    const Cost startup = table->planning.startup_cost + info->estimate.server_cost;
+    const Cost total = startup + cost_of_sending(table, rows, bytes_of_values(target->width)) +
+                       rows * (group_cost + cpu_tuple_cost) + target->cost.startup + rows * target->cost.per_tuple;
     add_path(output, reinterpret_cast<Path *>(make_foreign_upper_path(root, output, target, rows, startup, total, NIL,
                                                                       local_path, list_make1(path))));
 }

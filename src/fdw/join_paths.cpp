@@ -6,15 +6,7 @@
  */
 #include "fdw/callbacks.h"
 
-#if __has_include("fdw/estimate.h")
 #include "fdw/estimate.h"
-#else
-namespace mongoferry::fdw {
-static bool leading_index_path(const TableDescription *, const char *path, bool) {
-    return strcmp(path, "_id") == 0;
-}
-} // namespace mongoferry::fdw
-#endif
 #include "query/join.h"
 
 extern "C" {
@@ -141,10 +133,14 @@ void add_join_path(PlannerInfo *root, RelOptInfo *joined, RelOptInfo *outer, Rel
         return;
 
     /* The documents of the outer side as if they were sent, a look-up for each, and the rows on their way here. */
-    const Cost startup = outer->cheapest_total_path->startup_cost;
-    const double outer_rows = outer->rows;
-    const Cost look_up = indexed ? 4 * cpu_operator_cost + random_page_cost * 0.01 : inner->tuples * cpu_operator_cost;
-    const Cost total = startup + outer_rows * (cpu_tuple_cost + look_up) + joined->rows * 2 * cpu_tuple_cost;
+    const RelationInfo *outer_info = static_cast<const RelationInfo *>(outer->fdw_private);
+    const TableDescription *table = static_cast<const TableDescription *>(linitial(info->tables));
+    info->estimate.server_cost =
+        outer_info->estimate.server_cost + outer->rows * (cpu_tuple_cost + cost_of_look_up(indexed, inner->tuples));
+    const Cost startup = table->planning.startup_cost;
+    const Cost total = startup + info->estimate.server_cost +
+                       cost_of_sending(table, joined->rows, bytes_of_values(joined->reltarget->width)) +
+                       joined->rows * cpu_tuple_cost;
     ForeignPath *path =
         make_foreign_join_path(root, joined, joined->rows, startup, total, local_path, list_make1(remote_path));
     if (info->remote.output != NIL) /* a join without columns is only there to be counted above it */
