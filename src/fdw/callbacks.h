@@ -57,6 +57,7 @@ void shutdown_foreign_scan(ForeignScanState *node);
 
 /* explain.cpp */
 void explain_foreign_scan(ForeignScanState *node, ExplainState *explain);
+extern bool explain_asks_server; /* the setting mongoferry.remote_explain */
 
 /* analyze.cpp */
 bool analyze_foreign_table(Relation relation, AcquireSampleRowsFunc *acquire, BlockNumber *pages);
@@ -150,6 +151,7 @@ struct ScanState {
     List *placeholders;            /* of ExprState * */
     MemoryContext command_context; /* holds the command, made anew whenever the scan starts */
     query::Command command;
+    bool command_is_known;          /* the command is that of placeholders' values, not only a sketch */
     source::Request *request;       /* owned by the query's memory context */
     ExprState *chunk_bounds;        /* NULL: the whole collection */
     MemoryContext chunk_context;    /* holds the bounds while the source is open */

@@ -93,7 +93,21 @@ void explain_received(const ForeignScanState *node, const ScanState *state, Expl
         ExplainPropertyInteger("Parts Read", nullptr, state->parallel->shared->parts_taken(), explain);
 }
 
+/* mongoferry.remote_explain: what the server says of the command. */
+void explain_remotely(const ScanState *state, ExplainState *explain) {
+    if (!explain_asks_server || !state->command_is_known || !state->command.sendable || state->command.empty)
+        return;
+    const SourceOptions &source = state->table->source;
+    ExplainPropertyText("Server Plan", json_text(pg_entry([&] {
+                            return palloc_copy(source::live::explain_command(
+                                connection_key(source), connection_options(source), *state->request, explain->analyze));
+                        })),
+                        explain);
+}
+
 } // namespace
+
+bool explain_asks_server = false;
 
 void explain_foreign_scan(ForeignScanState *node, ExplainState *explain) {
     const ScanState *state = static_cast<const ScanState *>(node->fdw_state);
@@ -119,8 +133,10 @@ void explain_foreign_scan(ForeignScanState *node, ExplainState *explain) {
         explain_chunk(state->chunk_bounds->expr, state->request, explain);
     if (!state->command.sendable && state->command_context && !state->source)
         ExplainPropertyText("Command", "known when the scan starts", explain);
-    else if (!source.dump && !state->raw_documents && state->request->range.kind != source::Range::Kind::raw)
+    else if (!source.dump && !state->raw_documents && state->request->range.kind != source::Range::Kind::raw) {
         ExplainPropertyText("Command", command_text(*state->request), explain);
+        explain_remotely(state, explain);
+    }
     if (node->ss.ps.plan->parallel_aware)
         ExplainPropertyText("Divided By", source.dump ? "bytes" : "_id", explain);
     if (explain->analyze && state->source) {

@@ -7,8 +7,20 @@
 #include "fdw/callbacks.h"
 
 extern "C" {
+#include "utils/guc.h"
+
 PG_MODULE_MAGIC;
+PGDLLEXPORT void _PG_init(void);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(mongoferry_handler);
+}
+
+extern "C" void _PG_init(void) {
+    DefineCustomBoolVariable(
+        "mongoferry.remote_explain",
+        "EXPLAIN asks the server for its own plan of the command, and with ANALYZE for how it ran.",
+        "The server then runs the command once more.", &mongoferry::fdw::explain_asks_server, false, PGC_USERSET, 0,
+        nullptr, nullptr, nullptr);
+    mongoferry::reserve_setting_prefix("mongoferry");
 }
 
 extern "C" Datum mongoferry_handler(PG_FUNCTION_ARGS) {

@@ -25,6 +25,7 @@ extern "C" {
 #include "parser/parsetree.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/pg_locale.h"
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
@@ -62,19 +63,31 @@ inline Oid scanning_user(ForeignScanState *node) {
 #endif
 }
 
-/* A path over a base relation without order or parameters (it may depend on LATERAL references). */
+/* Settings of this name that nobody has defined are refused (before 15: warned about). */
+inline void reserve_setting_prefix(const char *prefix) {
+#if PG_VERSION_NUM >= 150000
+    MarkGUCPrefixReserved(prefix);
+#else
+    EmitWarningsOnPlaceholders(prefix);
+#endif
+}
+
+/* A path over a base relation without order, for each row of the outer relations (and of LATERAL references). */
+inline ForeignPath *make_parameterised_scan_path(PlannerInfo *root, RelOptInfo *relation, double rows, Cost startup,
+                                                 Cost total, Relids outer) {
+#if PG_VERSION_NUM >= 180000
+    return create_foreignscan_path(root, relation, nullptr, rows, 0, startup, total, NIL, outer, nullptr, NIL, NIL);
+#elif PG_VERSION_NUM >= 170000
+    return create_foreignscan_path(root, relation, nullptr, rows, startup, total, NIL, outer, nullptr, NIL, NIL);
+#else
+    return create_foreignscan_path(root, relation, nullptr, rows, startup, total, NIL, outer, nullptr, NIL);
+#endif
+}
+
+/* The same without outer relations (it may depend on LATERAL references). */
 inline ForeignPath *make_foreign_scan_path(PlannerInfo *root, RelOptInfo *relation, double rows, Cost startup,
                                            Cost total) {
-#if PG_VERSION_NUM >= 180000
-    return create_foreignscan_path(root, relation, nullptr, rows, 0, startup, total, NIL, relation->lateral_relids,
-                                   nullptr, NIL, NIL);
-#elif PG_VERSION_NUM >= 170000
-    return create_foreignscan_path(root, relation, nullptr, rows, startup, total, NIL, relation->lateral_relids,
-                                   nullptr, NIL, NIL);
-#else
-    return create_foreignscan_path(root, relation, nullptr, rows, startup, total, NIL, relation->lateral_relids,
-                                   nullptr, NIL);
-#endif
+    return make_parameterised_scan_path(root, relation, rows, startup, total, relation->lateral_relids);
 }
 
 /* A path of an upper relation or a join, with the local path that gives the same rows. Where the local path needs
