@@ -7,6 +7,7 @@
 
 #include "fdw/chunk_condition.h"
 #include "fdw/parallel.h"
+#include "fdw/parameterised_paths.h"
 #include "fdw/reasons.h"
 #include "fdw/row_filter.h"
 #include "pg/guard.h"
@@ -135,6 +136,8 @@ void get_foreign_paths(PlannerInfo *root, RelOptInfo *relation, Oid) {
         path->path.parallel_safe = false;
     add_path(relation, reinterpret_cast<Path *>(path));
     add_parallel_path(root, relation, state);
+    if (!reason_to_stay(state->table) && !state->chunk_bounds)
+        add_parameterised_paths(root, relation);
 }
 
 static List *table_ids(const List *tables) {
@@ -158,7 +161,8 @@ static ForeignScan *make_remote_plan(const RemotePath *path, List *target_list, 
     List *placeholders = NIL;
     const query::RemoteQuery plan_form = query::make_plan_form(path->query, path->relations, &placeholders);
     List *fdw_private = list_make4(query::to_list(plan_form), table_ids(path->tables), list_make1_int(false), NIL);
-    return make_foreignscan(target_list, path->local_conditions, 0, placeholders, fdw_private, scan_target_list, NIL, local_plan);
+    return make_foreignscan(target_list, path->local_conditions, 0, placeholders, fdw_private, scan_target_list, NIL,
+                            local_plan);
 }
 
 ForeignScan *get_foreign_plan(PlannerInfo *, RelOptInfo *relation, Oid, ForeignPath *best_path, List *target_list,
@@ -171,6 +175,7 @@ ForeignScan *get_foreign_plan(PlannerInfo *, RelOptInfo *relation, Oid, ForeignP
     query::RemoteQuery remote = state->remote;
     for (int number = -1; (number = bms_next_member(state->attributes, number)) >= 0;)
         remote.attributes = lappend_int(remote.attributes, number);
+    remote.conditions = list_concat_copy(remote.conditions, parameterised_conditions(relation, best_path));
     List *expressions = NIL;
     remote = query::make_plan_form(remote, state->relations, &expressions);
     if (state->chunk_bounds)

@@ -72,7 +72,7 @@ def plan(connection, query):
     return "\n".join(line for (line,) in connection.execute("EXPLAIN (VERBOSE) " + query))
 
 
-@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("query", QUERIES + WITH_CONDITIONS)
 def test_a_join_is_done_on_the_server(tables, query):
     text = plan(tables, query.format("pushed"))
     assert "$lookup" in text, text
@@ -82,3 +82,39 @@ def test_a_join_is_done_on_the_server(tables, query):
 def test_a_join_on_the_server_gives_the_same_rows(tables, query):
     assert rows(tables, query, "pushed") == rows(tables, query, "kept")
     assert "$lookup" not in plan(tables, query.format("kept"))
+
+
+def test_a_join_with_a_local_table_looks_documents_up(tables, mongo):
+    """An index on the joined field: the server is asked for each row of the local table, not for the collection."""
+    mongo.many.insert_many([{"_id": i, "code": f"c{i}", "n": i % 10} for i in range(5000)])
+    mongo.many.create_index("code")
+    for prefix, pushdown in (("pushed", "on"), ("kept", "off")):
+        tables.execute(
+            f"CREATE FOREIGN TABLE {prefix}_many (_id int, code text, n int) SERVER live"
+            f" OPTIONS (collection 'many', pushdown '{pushdown}')"
+        )
+    tables.execute("RESET ALL")
+    tables.execute("CREATE TABLE wanted AS SELECT i AS id, 'c' || i AS code FROM generate_series(1, 5) i")
+    tables.execute("INSERT INTO wanted VALUES (NULL, NULL), (-1, 'none'), (4999, 'c4999')")
+    tables.execute("ANALYZE wanted")
+    for condition in ("m.code = w.code", "m._id = w.id", "m._id = w.id + 1", "w.id = m._id AND m.code = w.code"):
+        query = f"SELECT w.id, m.n FROM wanted w JOIN {{0}}_many m ON {condition}"
+        text = plan(tables, query.format("pushed"))
+        assert "Nested Loop" in text and "$parameter" in text, text
+        assert rows(tables, query, "pushed") == rows(tables, query, "kept")
+        received = "\n".join(line for (line,) in tables.execute("EXPLAIN (ANALYZE) " + query.format("pushed")))
+        assert int(received.split("Documents Received: ")[1].split()[0]) <= 7, received
+    query = "SELECT w.id, m.n FROM wanted w LEFT JOIN {0}_many m ON m.code = w.code"
+    assert rows(tables, query, "pushed") == rows(tables, query, "kept")
+    query = "SELECT w.id, (SELECT n FROM {0}_many m WHERE m.code = w.code) FROM wanted w"
+    assert rows(tables, query, "pushed") == rows(tables, query, "kept")
+
+
+def test_odd_documents_call_for_the_local_plan(tables, mongo):
+    """A string in an integer key is NULL here (on_mismatch), and equal to another such string there."""
+    mongo.orders.insert_one({"_id": 900, "customer": "x", "total": 1})
+    mongo.customers.insert_one({"_id": "x", "name": "never joined"})
+    query = QUERIES[0]
+    assert rows(tables, query, "pushed") == rows(tables, query, "kept")
+    text = "\n".join(line for (line,) in tables.execute("EXPLAIN (ANALYZE) " + query.format("pushed")))
+    assert "Local Plan Runs: 1" in text, text
