@@ -178,6 +178,12 @@ FilterNode *equals(const Work &work, Constant constant) {
     return compare_node(work.path(), BTEqualStrategyNumber, constant);
 }
 
+/* $nin and $ne are about all elements of an array; where some element is meant, "<>" is less or greater, which other
+ * types of BSON and NaN are neither. */
+bool differs_by_order(const Work &work) {
+    return work.used->of_elements || work.used->has_position;
+}
+
 /* "the field comparison constant", as MongoDB compares. */
 FilterNode *compare(const Work &work, Comparison comparison, Constant constant) {
     constant.placeholder = work.placeholder;
@@ -195,8 +201,7 @@ FilterNode *compare(const Work &work, Comparison comparison, Constant constant) 
     default:
         break;
     }
-    /* $nin and $ne are about all elements of an array; where some element is meant: */
-    if (work.used->of_elements || work.used->has_position)
+    if (differs_by_order(work))
         return either(compare(work, Comparison::less, constant), compare(work, Comparison::greater, constant));
     return differs_node(work.path(), constant);
 }
@@ -211,7 +216,7 @@ FilterNode *some_value(Work *work) {
 /* SQL puts NaN above every number, also above infinity. */
 FilterNode *with_nan(const Work &work, FilterNode *node) {
     const bool is_wanted =
-        is_greater(work.comparison) || (work.comparison == Comparison::not_equal && work.used->of_elements);
+        is_greater(work.comparison) || (work.comparison == Comparison::not_equal && differs_by_order(work));
     if (!is_wanted)
         return node;
     return either(node, compare_node(work.path(), BTEqualStrategyNumber, float64_constant(std::nan(""))));
@@ -699,11 +704,12 @@ bool adds_convertible(const Work &work) {
     switch (work.used->rule.kind) {
     case ColumnKind::text:
     case ColumnKind::uuid: /* equality has arms of its own, and $nin lets pass all that is something else */
-        return work.comparison != Comparison::equal && work.comparison != Comparison::not_equal;
+        return work.comparison != Comparison::equal &&
+               (work.comparison != Comparison::not_equal || differs_by_order(work));
     case ColumnKind::date:
         return true;
     default:
-        return work.comparison != Comparison::not_equal || work.used->of_elements || work.used->has_position;
+        return work.comparison != Comparison::not_equal || differs_by_order(work);
     }
 }
 

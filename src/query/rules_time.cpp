@@ -106,9 +106,10 @@ static ServerValue *date_constant(int64 milliseconds) {
 }
 
 static ServerValue *is_in_window(ServerValue *date, const Zone &zone) {
-    const int64 first = zone.is_fixed ? INT64CONST(-62135596800000) : 0;                          /* year 1, or 1970 */
-    const int64 beyond = zone.is_fixed ? INT64CONST(253402300800000) : INT64CONST(2114380800000); /* 10000, or 2037 */
-    return all_of({operation("$gte", {date, date_constant(first)}), operation("$lt", {date, date_constant(beyond)})});
+    const int64 first = zone.is_fixed ? INT64CONST(-62135596800000) : 0; /* year 1, or 1970 */
+    const int64 last =
+        (zone.is_fixed ? INT64CONST(253402300800000) : INT64CONST(2114380800000)) - 1; /* 10000, or 2037 */
+    return all_of({operation("$gte", {date, date_constant(first)}), operation("$lte", {date, date_constant(last)})});
 }
 
 /* What the function makes of a date in the window; others are trouble. */
