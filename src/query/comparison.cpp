@@ -602,16 +602,51 @@ FilterNode *equal_text(const Work &work, const Constant &constant) {
     return either(same, type_node(work.path(), {types_with_free_text, lengthof(types_with_free_text)}));
 }
 
+/* Whether it might begin like this. */
+bool could_begin_text_of_other_types(const char *prefix) {
+    if (prefix[0] == '\0' || strchr("0123456789+-./{[\"$abcdef", prefix[0]))
+        return true;
+    for (const char *word : {"true", "false", "NaN", "Infinity", "undefined", "null"})
+        if (strncmp(word, prefix, strlen(prefix)) == 0)
+            return true;
+    return false;
+}
+
+/* Adds to "is something else than": an array, which has a text of its own, whatever its elements are, and strings of
+ * which the column has another text than the field. */
+FilterNode *with_other_texts(const Work &work, FilterNode *differs) {
+    const UsedColumn &used = *work.used;
+    if (!used.field)
+        return differs;
+    if (used.field->options.on_nul != bson::OnNul::error || used.rule.limit >= 0)
+        return either(differs, convertible_filter(used));
+    return either(differs, type_node(work.path(), {&array_type, 1}));
+}
+
+FilterNode *match_text(const Work &work, const TextPattern &pattern) {
+    Constant regex{};
+    regex.kind = ConstantKind::regex;
+    regex.text = {pattern.regex, strlen(pattern.regex), pattern.options};
+    const UsedColumn &used = *work.used;
+    if (work.comparison == Comparison::not_equal) {
+        return with_other_texts(work, compare(work, Comparison::not_equal, regex));
+    }
+    FilterNode *same = equals(work, regex);
+    if (!used.field)
+        return same;
+    if (used.field->options.on_nul != bson::OnNul::error || work.placeholder > 0 || used.rule.limit >= 0 ||
+        could_begin_text_of_other_types(pattern.prefix))
+        return either(same, convertible_filter(used));
+    return either(same, type_node(work.path(), {types_with_free_text, lengthof(types_with_free_text)}));
+}
+
 FilterNode *compare_text(Work *work, Datum value) {
     const Constant constant = text_constant(TextDatumGetCString(value));
     switch (work->comparison) {
     case Comparison::equal:
         return equal_text(*work, constant);
-    case Comparison::not_equal: {
-        /* An array has a text of its own, whatever its elements are. */
-        FilterNode *differs = compare(*work, Comparison::not_equal, constant);
-        return work->used->field ? either(differs, type_node(work->path(), {&array_type, 1})) : differs;
-    }
+    case Comparison::not_equal:
+        return with_other_texts(*work, compare(*work, Comparison::not_equal, constant));
     default:
         return compare(*work, work->comparison, constant);
     }
@@ -778,6 +813,32 @@ Predicate compare_object_id_with_uuid(Translation *translation, Node *expression
     if (used.field)
         use_field(translation, used.table, used.column);
     return finish(work, node);
+}
+
+Predicate match_pattern(Translation *translation, Node *expression, const UsedColumn &used, PatternKind kind,
+                        bool matches, const Const *pattern, int placeholder, Oid collation) {
+    Work work{&used, matches ? Comparison::equal : Comparison::not_equal, placeholder, true};
+    const char *refusal = refusal_of_comparison(work, collation);
+    if (!refusal && used.rule.kind != ColumnKind::text)
+        refusal = "it is no column of type text";
+    if (!refusal && !matches && (used.of_elements || used.has_position))
+        refusal = refusal_in_expression(used);
+    TextPattern translated{};
+    if (!refusal)
+        refusal =
+            translate_pattern(kind, TextDatumGetCString(pattern->constvalue), collation_is_c(collation), &translated);
+    if (!refusal && !matches && !translated.exact)
+        refusal = "which letters are the same depends on the locale";
+    if (refusal) {
+        not_sent(translation, expression, refusal);
+        return {nullptr, false};
+    }
+    if (used.field)
+        use_field(translation, used.table, used.column);
+    work.exact = translated.exact;
+    if (translated.literal && placeholder == 0)
+        return finish(work, compare_text(&work, CStringGetTextDatum(translated.literal)));
+    return finish(work, match_text(work, translated));
 }
 
 /* --- NULL -------------------------------------------------------------------------------------------------------- */

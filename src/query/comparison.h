@@ -9,6 +9,7 @@
 
 #include "query/column_rule.h"
 #include "query/filter_node.h"
+#include "query/text_pattern.h"
 #include "query/translation.h"
 
 namespace mongoferry::query {
@@ -35,6 +36,10 @@ Predicate compare_with_constant(Translation *translation, Node *expression, cons
 /* The same of to_uuid(column), of an objectid column, and a UUID. */
 Predicate compare_object_id_with_uuid(Translation *translation, Node *expression, const UsedColumn &used,
                                       Comparison comparison, const Const *constant, int placeholder);
+
+/* A text column matches a pattern, or does not. The pattern is not NULL. */
+Predicate match_pattern(Translation *translation, Node *expression, const UsedColumn &used, PatternKind kind,
+                        bool matches, const Const *pattern, int placeholder, Oid collation);
 
 /* The column is NULL; is not. */
 Predicate is_null_predicate(Translation *translation, Node *expression, const UsedColumn &used);

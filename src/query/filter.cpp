@@ -8,6 +8,7 @@
  */
 #include "query/filter.h"
 
+#include "query/array_condition.h"
 #include "query/column_rule.h"
 #include "query/comparison.h"
 #include "query/function_rules.h"
@@ -224,14 +225,73 @@ Predicate translate_by_expression(Translation *translation, Node *condition, Wan
     return {expression_node(value), true};
 }
 
-/* Conditions on the inside of a jsonb column have a wide form in the query language, for indexes. */
+/* Conditions on arrays and on the inside of jsonb columns have a wide form in the query language, for indexes. */
 Predicate translate_otherwise(Translation *translation, Node *condition, Wanted wanted) {
-    FilterNode *wide = wanted == Wanted::is_true ? translate_json_condition(translation, condition) : nullptr;
+    FilterNode *wide = nullptr;
+    if (wanted == Wanted::is_true) {
+        const int known_reasons = list_length(translation->reasons);
+        wide = translate_array_condition(translation, condition);
+        if (!wide && list_length(translation->reasons) > known_reasons)
+            return unsent;
+        if (!wide)
+            wide = translate_json_condition(translation, condition);
+    }
+    const int reason_count = list_length(translation->reasons);
     const Predicate by_expression = translate_by_expression(translation, condition, wanted);
     if (!wide)
         return by_expression;
-    return by_expression.node ? Predicate{both({wide, true}, by_expression).node, by_expression.exact}
-                              : Predicate{wide, false};
+    if (by_expression.node)
+        return {both({wide, true}, by_expression).node, by_expression.exact};
+    translation->reasons = list_truncate(translation->reasons, reason_count); /* something is sent */
+    return {wide, false};
+}
+
+/* --- text ----------------------------------------------------------------------------------------------- */
+
+/* A text column under a function that matches it with patterns. */
+struct PatternMatch {
+    Node *expression; /* for reasons */
+    UsedColumn used;
+    PatternKind kind;
+    bool is_negated;
+    Oid collation;
+    int placeholder;
+};
+
+bool find_pattern_match(const Translation *translation, Node *expression, Oid function, Node *text, Oid collation,
+                        PatternMatch *match) {
+    match->expression = expression;
+    match->collation = collation;
+    return find_pattern_kind(function, &match->kind, &match->is_negated) &&
+           find_column(translation, text, &match->used);
+}
+
+Predicate translate_pattern_match(Translation *translation, const PatternMatch &match, const Const *pattern,
+                                  Wanted wanted) {
+    if (pattern->constisnull)
+        return settled(admits_null(wanted));
+    const Predicate predicate =
+        match_pattern(translation, match.expression, match.used, match.kind, wants_true(wanted) != match.is_negated,
+                      pattern, match.placeholder, match.collation);
+    if (!admits_null(wanted) || !predicate.node)
+        return predicate;
+    return one_of(predicate, is_null_predicate(translation, match.expression, match.used));
+}
+
+/* A call of such a function with a constant pattern. False if it is nothing of the kind. */
+bool translate_matching_call(Translation *translation, Node *expression, Oid function, const List *arguments,
+                             Oid collation, Wanted wanted, Predicate *result) {
+    if (list_length(arguments) != 2)
+        return false;
+    Node *pattern = static_cast<Node *>(lsecond(arguments));
+    const Const *constant = constant_of(translation, pattern);
+    PatternMatch match;
+    if (!constant || !find_pattern_match(translation, expression, function, static_cast<Node *>(linitial(arguments)),
+                                         collation, &match))
+        return false;
+    match.placeholder = placeholder_of(pattern);
+    *result = translate_pattern_match(translation, match, constant, wanted);
+    return true;
 }
 
 /* --- conditions by kind ------------------------------------------------------------------------------------------ */
@@ -244,8 +304,13 @@ Predicate translate_operator(Translation *translation, OpExpr *expression, Wante
         return translate_otherwise(translation, node, wanted);
     Node *left = static_cast<Node *>(linitial(expression->args));
     Node *right = static_cast<Node *>(lsecond(expression->args));
+    Predicate matched;
+    if (translate_matching_call(translation, node, get_opcode(expression->opno), expression->args,
+                                expression->inputcollid, wanted, &matched))
+        return matched;
     ColumnComparison compared{node, {}, Comparison::equal, expression->inputcollid, 0};
-    if (!find_comparison(expression->opno, exprType(left), &compared.comparison))
+    if (OidIsValid(get_base_element_type(exprType(left))) ||
+        !find_comparison(expression->opno, exprType(left), &compared.comparison))
         return translate_otherwise(translation, node, wanted);
     if (constant_of(translation, left)) { /* 5 < a is a > 5 */
         std::swap(left, right);
@@ -256,6 +321,14 @@ Predicate translate_operator(Translation *translation, OpExpr *expression, Wante
         return translate_otherwise(translation, node, wanted);
     compared.placeholder = placeholder_of(right);
     return translate_comparison(translation, compared, constant, wanted);
+}
+
+Predicate translate_function_call(Translation *translation, FuncExpr *call, Wanted wanted) {
+    Node *node = reinterpret_cast<Node *>(call);
+    Predicate matched;
+    if (translate_matching_call(translation, node, call->funcid, call->args, call->inputcollid, wanted, &matched))
+        return matched;
+    return translate_otherwise(translation, node, wanted);
 }
 
 /* IS DISTINCT FROM is never NULL. */
@@ -277,15 +350,19 @@ Predicate translate_distinct(Translation *translation, DistinctExpr *expression,
     return translate_comparison(translation, compared, constant, distinct ? Wanted::is_not_true : Wanted::is_true);
 }
 
-/* column = ANY (constants), column <> ALL (constants), and other comparisons. */
+/* column = ANY (constants), column <> ALL (constants), column LIKE ANY (constants), and others. */
 Predicate translate_array_comparison(Translation *translation, ScalarArrayOpExpr *expression, Wanted wanted) {
     Node *node = reinterpret_cast<Node *>(expression);
     Node *left = static_cast<Node *>(linitial(expression->args));
     Node *right = static_cast<Node *>(lsecond(expression->args));
+    const Oid collation = expression->inputcollid;
     const Const *list = constant_of(translation, right);
-    ColumnComparison compared{node, {}, Comparison::equal, expression->inputcollid, placeholder_of(right)};
-    if (!list || !find_comparison(expression->opno, exprType(left), &compared.comparison) ||
-        !find_column_side(translation, left, &compared.side))
+    ColumnComparison compared{node, {}, Comparison::equal, collation, placeholder_of(right)};
+    PatternMatch match;
+    const bool is_match = find_pattern_match(translation, node, get_opcode(expression->opno), left, collation, &match);
+    match.placeholder = compared.placeholder;
+    if (!list || (!is_match && (!find_comparison(expression->opno, exprType(left), &compared.comparison) ||
+                                !find_column_side(translation, left, &compared.side))))
         return translate_otherwise(translation, node, wanted);
     if (list->constisnull)
         return settled(admits_null(wanted));
@@ -305,8 +382,9 @@ Predicate translate_array_comparison(Translation *translation, ScalarArrayOpExpr
     Combination combination(expression->useOr == wants_true(wanted) ? NodeKind::any_of : NodeKind::all_of);
     for (int i = 0; i < count; ++i) {
         CHECK_FOR_INTERRUPTS();
-        Const *constant = makeConst(type, -1, expression->inputcollid, length, values[i], nulls[i], by_value);
-        const Predicate predicate = translate_comparison(translation, compared, constant, wanted);
+        const Const *constant = makeConst(type, -1, collation, length, values[i], nulls[i], by_value);
+        const Predicate predicate = is_match ? translate_pattern_match(translation, match, constant, wanted)
+                                             : translate_comparison(translation, compared, constant, wanted);
         if (!predicate.node)
             return unsent;
         combination.add(predicate);
@@ -387,6 +465,8 @@ Predicate translate(Translation *translation, Node *condition, Wanted wanted) {
     switch (nodeTag(condition)) {
     case T_OpExpr:
         return translate_operator(translation, reinterpret_cast<OpExpr *>(condition), wanted);
+    case T_FuncExpr:
+        return translate_function_call(translation, reinterpret_cast<FuncExpr *>(condition), wanted);
     case T_DistinctExpr:
         return translate_distinct(translation, reinterpret_cast<DistinctExpr *>(condition), wanted);
     case T_ScalarArrayOpExpr:

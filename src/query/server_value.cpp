@@ -99,7 +99,11 @@ ServerValue *operation_of(const char *name, ServerValue *argument) {
 void render_constant(bson::Builder *builder, std::string_view key, const Constant &constant) {
     if (constant.placeholder > 0) {
         builder->begin_document(key);
+        if (constant.kind == ConstantKind::regex)
+            builder->begin_document("$regex");
         builder->append_int32("$parameter", constant.placeholder);
+        if (constant.kind == ConstantKind::regex)
+            builder->end();
         builder->end();
         return;
     }

@@ -82,7 +82,22 @@ NOT_EVERYTHING = ["n = 5", "n > 5.5", "d >= 5", "d < 'NaN'", "price > 0.1", "at 
                   "name = 'Ada'", "cname > 'A'", "u = '" + str(UUID) + "'", "n IN (5, 6)", "n NOT IN (5, NULL)", "n IS NULL",
                   "n IS DISTINCT FROM 5", "(n = 5) IS TRUE", "n BETWEEN 0 AND 6"]
 
+PATTERNS = ["Ada", "A%", "%a", "%d%", "A_a", "_", "%", "", "__a", "a\\%b", "a\\_b", "a.b", "K_ln", "%ö%", "\\$a", "(", "Ada_", "%\n%", "line%", "_da%", "😀",
+            "5", "5%", "1%", "tr%", "%\\\\%"]
+LIKES = [f"{column} {operator} '{pattern}'" for column in ("name", "vname", "deep", "cname", "code") for operator in ("LIKE", "NOT LIKE")
+         for pattern in PATTERNS] + \
+    [f"cname ILIKE '{pattern}'" for pattern in PATTERNS] + [f"cname NOT ILIKE '{pattern}'" for pattern in PATTERNS] + \
+    ["name LIKE 'a!%b' ESCAPE '!'", "name LIKE NULL", "starts_with(name, 'Ad')", "name ^@ 'a.'", "starts_with(name, '')", "NOT starts_with(name, 'A')",
+     "(name LIKE 'A%') IS NOT TRUE", "(name LIKE 'A%') IS UNKNOWN", "NOT (name LIKE 'A%' AND n = 5)", "name LIKE 'A%' OR name LIKE '%b'",
+     "name LIKE ANY ('{A%,k%}')", "name NOT LIKE ALL ('{A%,k%}')"]
+REGEXES = ["^Ada", "Ada$", "^Ada$", "a.b", "^a\\.b$", "[a-z]", "^[^a-z]", "(A|a)da", "^(?:A|K)", "a|b", "^A|b$", "d+", "^.$", "^.{3}$", "x{3,}", "x{2,3}y?",
+           "", "ö", "^K.ln", "\\$a", "\\(", "line.break", "a{1,2}?", "[ab]*?z", "\\n", "(d)(a)", "[A-Z][0-9]?", "^Ad*", "^Köl", "^5"]
+MATCHES = [f"{column} {operator} '{regex}'" for column in ("name", "cname", "vname") for operator in ("~", "!~") for regex in REGEXES] + \
+    [f"cname {operator} '{regex}'" for operator in ("~", "!~") for regex in ("\\d", "\\w+", "^\\s", "\\S\\D", "\\W")] + \
+    ["name SIMILAR TO 'A(d|x)a'", "name ~ NULL"]
+
 EXACT = {
+    "likes": LIKES, "matches": MATCHES,
     "integers": INTEGERS, "floats": FLOATS, "numerics": NUMERICS, "times": TIMES, "texts": TEXTS, "identifiers": IDENTIFIERS, "lists": LISTS,
     "logic": LOGIC + denied(NOT_EVERYTHING) + TRUTH, "nulls": NULLS + DISTINCT,
 }
@@ -97,8 +112,17 @@ WIDE = UUID_ORDER + each("r", ["5::float4", "0.1::float4", "'NaN'::float4", "0.1
     [f"{column} IS {test}" for column in ("loose stripped old data r").split() for test in ("NULL", "NOT NULL")] + \
     [f"{column} IS NOT NULL" for column in ("tags words rounded document").split()]
 
-# Why, says the text after the dash.
+WIDE += [f"name ILIKE '{pattern}'" for pattern in PATTERNS if pattern != "%"] + [f"cname ~* '{regex}'" for regex in REGEXES] + \
+    [f"first LIKE '{pattern}'" for pattern in ("A%", "5", "_")] + ["stripped LIKE 'NUL%'", "stripped ~ 'in'"]
+ARRAYS = ["5 = ANY (tags)", "6 = ANY (tags)", "5 < ANY (tags)", "tags @> '{5}'", "tags @> '{5,6}'", "'{5}' <@ tags", "tags && '{6,7}'", "'{5}' && tags",
+          "tags = '{5}'", "tags = '{5,6}'", "tags = '{NULL,5}'", "'Ada' = ANY (words)", "words @> '{Ada,Bob}'", "words && '{Ada,5}'", "words = '{Ada}'",
+          "'5' = ANY (words)", "words @> '{{5}}'", "'true' = ANY (words)", "tags @> '{{5}}'"]
+WIDE += ARRAYS
+# Why, says the text behind.
 KEPT = {
+    "name ~* 'a'": "letters depend on the locale", "name NOT ILIKE 'a%'": "likewise", "name ~ '(?i)a'": "the dialects", "name ~ '\\mA'": "likewise",
+    "name ~ '(a)\\1'": "likewise", "name ~ '[[:alpha:]]'": "likewise", "name ~ 'a(?=b)'": "likewise", "name ~ '\\d'": "depends on the locale",
+    "tags @> '{}'": "any array", "tags <@ '{5}'": "no rule", "5 <> ALL (tags)": "no rule",
     "rounded = 5": "the type modifier of numeric rounds values",
     "seconds = '2024-02-29'": "the type modifier rounds",
     "data = 'x'": "no rule for bytea",
