@@ -22,7 +22,13 @@ CREATE FOREIGN TABLE pushdown (
     tag      text OPTIONS (field 'tags.0'),
     loose    int  OPTIONS (coerce_strings 'true'),
     stripped text OPTIONS (on_nul 'strip'),
-    document jsonb OPTIONS (field '$$ROOT')
+    document jsonb OPTIONS (field '$$ROOT'),
+    day      date,
+    u        uuid,
+    old      uuid OPTIONS (uuid_representation 'csharpLegacy'),
+    tags     int[],
+    words    text[],
+    seconds  timestamptz(0)
 ) SERVER pushdown_server OPTIONS (collection 'things');
 CREATE FOREIGN TABLE pushdown_off (n int) SERVER pushdown_server OPTIONS (collection 'things', pushdown 'off');
 CREATE FOREIGN TABLE pushdown_unwound (
@@ -58,6 +64,45 @@ FROM unnest(ARRAY[
     '_id = ''507f1f77bcf86cd799439011''', '_id > ''507f1f77bcf86cd799439011''', '_id IN (''507f1f77bcf86cd799439011'', ''507f1f77bcf86cd799439012'')',
     'document = ''{}'''
 ]) AS condition;
+
+-- what a condition shall be; NULL is neither
+SELECT condition, substring(pushdown_command('SELECT _id FROM pushdown WHERE ' || condition) FROM '"filter": (.*), "projection"') AS filter
+FROM unnest(ARRAY[
+    'n IS NULL', 'n IS NOT NULL', 'city IS NULL', 'city IS NOT NULL', 'tag IS NULL', 'NOT (n = 1 AND flag)', 'NOT (n = 1 OR flag)',
+    '(n = 1) IS TRUE', '(n = 1) IS NOT TRUE', '(n = 1) IS FALSE', '(n = 1) IS NOT FALSE', '(n = 1) IS UNKNOWN', '(n = 1) IS NOT UNKNOWN',
+    'flag IS NOT TRUE', 'flag IS UNKNOWN', 'n IS DISTINCT FROM 1', 'n IS NOT DISTINCT FROM 1', 'n IS DISTINCT FROM NULL',
+    'n = ANY (''{1,NULL}'')', 'n <> ALL (''{1,2}'')', 'n <> ALL (''{1,NULL}'')', 'n > ALL (''{1,2}'')', 'n > ANY (''{1,2}'')',
+    'n NOT BETWEEN 1 AND 3', 'n = 1 OR NULL'
+]) AS condition;
+
+-- numbers of other types, dates, identifiers
+SELECT condition, substring(pushdown_command('SELECT _id FROM pushdown WHERE ' || condition) FROM '"filter": (.*), "projection"') AS filter
+FROM unnest(ARRAY[
+    'n > 2.5', 'n <= 2.5', 'n = 2.5', 'n < 1e30', 'n > 1e30', 'big = 5.0::float8', 'big = 1e17::float8', 'd = 0.1', 'd > 0.1', 'd <> ''NaN''', 'r = 0.1::float4',
+    'price = 0.1', 'price > 0.3', 'price <> 0.1', 'price < ''Infinity''',
+    'day = ''2024-02-29''', 'day < ''2024-02-29''', 'day > ''2024-02-29''', 'day <> ''2024-02-29''', 'day >= ''2024-02-29 12:00''::timestamp',
+    'at >= ''2024-02-29''::date', 'utc > ''2024-02-29 12:00Z''::timestamptz', 'seconds > ''2024-02-29''',
+    'u = ''00112233-4455-6677-8899-aabbccddeeff''', 'u > ''00112233-4455-6677-8899-aabbccddeeff''', 'old = ''00112233-4455-6677-8899-aabbccddeeff''',
+    'u <> ''00112233-4455-6677-8899-aabbccddeeff''',
+    'mongoferry.to_uuid(_id) = ''013a7092-e8d8-7bcf-a1b3-5e650e404400''', 'mongoferry.to_uuid(_id) = ''00112233-4455-6677-8899-aabbccddeeff''',
+    'mongoferry.to_uuid(_id) IN (''013a7092-e8d8-7bcf-a1b3-5e650e404400'', ''00112233-4455-6677-8899-aabbccddeeff'')'
+]) AS condition;
+
+-- text and arrays
+SELECT condition, substring(pushdown_command('SELECT _id FROM pushdown WHERE ' || condition) FROM '"filter": (.*), "projection"') AS filter
+FROM unnest(ARRAY[
+    'name <> ''Ada''', 'name LIKE ''Ad%''', 'name LIKE ''Ada''', 'name LIKE ''%a.b_''', 'name LIKE ''x\_y%''', 'name NOT LIKE ''Ad%''', 'name ILIKE ''ad%''', 'name NOT ILIKE ''ad%''',
+    'name LIKE ANY (''{A%,K%}'')', 'starts_with(name, ''a.'')', 'name ^@ ''Ad''', 'name ~ ''^Ad(a|b)+$''', 'name !~ ''^Ad''', 'name ~ ''\d''', 'name ~* ''^ad''',
+    'name ~ ''(?i)a''', 'name ~ ''\mA''', 'name SIMILAR TO ''A(d|x)a''', 'code LIKE ''a%''', 'vname ILIKE ''ad%''',
+    '5 = ANY (tags)', '5 < ANY (tags)', 'tags @> ''{1,2}''', 'tags && ''{1,2}''', 'tags <@ ''{1,2}''', 'tags = ''{1,2}''', '''x'' = ANY (words)'
+]) AS condition;
+
+-- values that are not known yet
+PREPARE pushdown_query(int, text, int[]) AS SELECT _id FROM pushdown WHERE n = $1 AND name LIKE $2 AND big = ANY ($3);
+SET plan_cache_mode = force_generic_plan;
+SELECT pushdown_command('EXECUTE pushdown_query(1, ''A%'', ''{1,2}'')');
+RESET plan_cache_mode;
+DEALLOCATE pushdown_query;
 
 -- off, or not for this column
 SELECT pushdown_command('SELECT n FROM pushdown_off WHERE n = 5');
