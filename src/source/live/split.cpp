@@ -59,7 +59,7 @@ public:
     /* At most so many ranges, about even, for a scan that reads them all at once: one where each would cost as much as
      * reading everything. A server that can't read ranges is not complained of. */
     std::vector<Chunk> divide(int64_t ranges) {
-        warns_ = false;
+        is_for_scan_ = true;
         if (id_range_form(key_, options_, database_, collection_) == IdRangeForm::index) {
             estimate_ = count_of_metadata();
             chunk_size_ = std::max<int64_t>((estimate_ + ranges - 1) / ranges, 1);
@@ -109,7 +109,7 @@ private:
         if (!is_sampled)
             documents = walk(&boundaries);
         if (!boundaries.empty() && !honours_bounds(boundaries)) {
-            if (warns_)
+            if (!is_for_scan_)
                 pg_guard([&] {
                     ereport(WARNING, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                                       errmsg("server \"%s\" does not read ranges of _id", options_.server_name.c_str()),
@@ -205,6 +205,8 @@ private:
                     boundaries->push_back({std::move(holder), in_chunk});
                     in_chunk = 0;
                 }
+            } else if (in_chunk == 1 && boundaries->size() == 1) {
+                behind_first_ = holder_of(id);
             }
             ++documents;
             ++in_chunk;
@@ -249,14 +251,17 @@ private:
         return ids;
     }
 
-    static std::vector<Boundary> boundaries_of(const std::vector<bson::Document> &ids, int64_t chunk_count) {
+    std::vector<Boundary> boundaries_of(const std::vector<bson::Document> &ids, int64_t chunk_count) {
         const int64_t count = static_cast<int64_t>(ids.size());
         std::vector<Boundary> boundaries;
         int64_t last = 0;
         for (int64_t chunk = 1; chunk < chunk_count; ++chunk) {
             const int64_t position = chunk * count / chunk_count;
-            if (position > last && position < count)
+            if (position > last && position < count) {
                 boundaries.push_back({ids[static_cast<size_t>(position)], -1});
+                if (boundaries.size() == 1 && position + 1 < count)
+                    behind_first_ = ids[static_cast<size_t>(position + 1)];
+            }
             last = position;
         }
         return boundaries;
@@ -264,8 +269,9 @@ private:
 
     /*
      * Whether a range ends and begins where it should. Some servers that resemble MongoDB take min and max and ignore
-     * them (FerretDB 1), and would give each chunk the whole collection. Asks a chunk's range for a document before it:
-     * at the cost of one chunk's keys.
+     * them (FerretDB 1), and would give each chunk the whole collection. Asks a range for a document before it: at the
+     * cost of the keys in the range, which is a chunk's, or a few documents' for a scan, who has chunks that are large
+     * and no time.
      */
     bool honours_bounds(const std::vector<Boundary> &boundaries) {
         Request request;
@@ -273,7 +279,9 @@ private:
         Range before;
         before.kind = request.range.kind = Range::Kind::ids;
         before.max = request.range.min = boundaries[0].id;
-        if (boundaries.size() > 1)
+        if (is_for_scan_ && !behind_first_.empty())
+            request.range.max = behind_first_;
+        else if (boundaries.size() > 1)
             request.range.max = boundaries[1].id;
         bson::Builder projection;
         projection.append_int32("_id", 1);
@@ -319,7 +327,8 @@ private:
     const std::string database_;
     const std::string collection_;
     int64_t chunk_size_;
-    bool warns_ = true;
+    bool is_for_scan_ = false;
+    bson::Document behind_first_; /* the _id that was met next after the first boundary; empty: none */
     int64_t estimate_ = 0;
     double document_size_ = -1;
 };
