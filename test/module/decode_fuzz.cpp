@@ -7,8 +7,9 @@
  *
  * Each mutated document lies in a malloc'd buffer of exactly its size, so that a sanitizer sees a byte too far. A
  * refusal or a corrupt document is what is to be expected; any other error ends the run, with the document in its
- * detail. Each value read is written by its type's output function, which must find it well formed. The same seed makes
- * the same documents. Returns how many rows, refusals and corrupt documents there were.
+ * detail. Half of the runs have a row filter, which reads what it may see and removes a third. Each value read is
+ * written by its type's output function, which must find it well formed. The same seed makes the same documents.
+ * Returns how many rows, refusals and corrupt documents there were.
  *
  *   CREATE FUNCTION leave() RETURNS void AS '$libdir/mongoferry_decode_test', 'mongoferry_leave' LANGUAGE C;
  *
@@ -100,6 +101,31 @@ void mutate(Random *random, uint8_t *bytes, size_t *size, size_t room, View othe
     }
 }
 
+/* A row filter that looks at all it may look at, and decides as it likes. */
+struct FuzzFilter {
+    Random random;
+    const Fields *fields;
+    const Oid *outputs;
+    const Datum *values;
+    const bool *nulls;
+    MemoryContext row_context;
+};
+
+bool passes(void *context, int stage) {
+    FuzzFilter *filter = static_cast<FuzzFilter *>(context);
+    for (int index = 0; index < filter->fields->count; ++index) {
+        if (filter->fields->specs[index].stage > stage) {
+            if (!filter->nulls[index])
+                elog(ERROR, "a column of stage %d has a value at stage %d", filter->fields->specs[index].stage, stage);
+        } else if (!filter->nulls[index])
+            OidOutputFunctionCall(filter->outputs[index], filter->values[index]);
+    }
+    if (filter->random.below(3) != 0)
+        return true;
+    MemoryContextReset(filter->row_context);
+    return false;
+}
+
 enum class Ending : uint8_t { rows, refused, corrupt, unexpected };
 
 struct Counts {
@@ -134,8 +160,6 @@ Datum mongoferry_fuzz(PG_FUNCTION_ARGS) {
 
     MemoryContext context = CurrentMemoryContext;
     MemoryContext row_context = AllocSetContextCreate(context, "row", ALLOCSET_DEFAULT_SIZES);
-    FieldPlan *plan = make_field_plan(fields.specs, fields.count, fields.count, unwind, true,
-                                      {"things", "db.things", "/dump/things.bson"});
     Datum *values = static_cast<Datum *>(palloc0(sizeof(Datum) * static_cast<size_t>(fields.count + 1)));
     bool *nulls = static_cast<bool *>(palloc0(sizeof(bool) * static_cast<size_t>(fields.count + 1)));
     Oid *outputs = static_cast<Oid *>(palloc0(sizeof(Oid) * static_cast<size_t>(fields.count + 1)));
@@ -143,6 +167,15 @@ Datum mongoferry_fuzz(PG_FUNCTION_ARGS) {
         bool is_varlena;
         getTypeOutputInfo(fields.specs[index].type, &outputs[index], &is_varlena);
     }
+    /* Half of the runs have a row filter. */
+    FuzzFilter filter{random, &fields, outputs, values, nulls, row_context};
+    const int stage_count = static_cast<int>(random.below(2) * (1 + random.below(3)));
+    for (int index = 0; index < fields.count; ++index)
+        fields.specs[index].stage = static_cast<int>(random.below(static_cast<size_t>(stage_count) + 1));
+    FieldPlan *plan = make_field_plan(fields.specs, fields.count, fields.count, unwind, true,
+                                      {"things", "db.things", "/dump/things.bson"});
+    if (stage_count > 0)
+        set_row_filter(plan, {stage_count, passes, &filter, random.below(2) == 0});
     Counts counts;
 
     for (int iteration = 0; iteration < iterations; ++iteration) {
