@@ -62,17 +62,12 @@ void consider_condition(PlannerInfo *root, RelOptInfo *relation, const RestrictI
         return;
     *considered = lappend(*considered, parameters);
 
-    Cost startup;
-    Cost total;
-    RemoteWork work{};
-    work.examined = parameters->ppi_rows;
-    work.with_index = true;
-    work.returned = parameters->ppi_rows;
-    work.bytes = relation->reltarget->width;
-    cost_remote_work(info->table, relation->reltarget->width, work, &startup, &total);
-    total += parameters->ppi_rows * (cpu_tuple_cost + relation->baserestrictcost.per_tuple);
-    add_path(relation, reinterpret_cast<Path *>(
-                           make_parameterised_scan_path(root, relation, parameters->ppi_rows, startup, total, outer)));
+    const double rows = parameters->ppi_rows;
+    const Cost startup = info->table->planning.startup_cost + cost_of_look_up(true, rows);
+    Cost total = startup + cost_of_sending(info->table, rows, bytes_of_values(relation->reltarget->width));
+    total += rows * (cpu_tuple_cost + relation->baserestrictcost.per_tuple);
+    add_path(relation,
+             reinterpret_cast<Path *>(make_parameterised_scan_path(root, relation, rows, startup, total, outer)));
 }
 
 /* For generate_implied_equalities_for_column(): which members of equivalence classes are meant. */

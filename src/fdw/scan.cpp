@@ -152,6 +152,7 @@ bool probes_find_documents(const ScanState *state) {
             request.filter = query::render_filter(probe.filters, probe.filter_count);
             request.projection = query::make_projection({"_id"});
             request.limit = 1;
+            request.simple_collation = true;
             const std::unique_ptr<source::Source> source = make_source(options);
             source->open(request);
             source::Batch batch;

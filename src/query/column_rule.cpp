@@ -261,7 +261,13 @@ static ServerValue *fits_float32(ServerValue *field) {
 
 /* In milliseconds. */
 static ServerValue *is_date_between(ServerValue *field, int64 first, int64 beyond) {
-    ServerValue *milliseconds = operation_of("$toLong", field);
+    /* Not $toLong, which raises an error for what is no date; $and need not stop at the first that is false. */
+    ServerValue *convert = document_value();
+    append_entry(convert, "input", field);
+    append_entry(convert, "to", text_value("long"));
+    append_entry(convert, "onError", null_value());
+    append_entry(convert, "onNull", null_value());
+    ServerValue *milliseconds = operation_of("$convert", convert);
     return operation("$and", {has_type(field, {"date"}), operation("$gte", {milliseconds, integer_value(first)}),
                               operation("$lt", {milliseconds, integer_value(beyond)})});
 }

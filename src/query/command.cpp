@@ -85,6 +85,32 @@ static bson::Document projection_of(const Command &command, const RemoteQuery &q
     return make_projection({paths.begin(), paths.end()});
 }
 
+/* Whether the predicate's answer may depend on how strings are compared. */
+static bool compares_text(const FilterNode *node) {
+    auto is_text = [](const Constant &constant) {
+        return constant.kind == ConstantKind::text || constant.kind == ConstantKind::regex;
+    };
+    switch (node->kind) {
+    case NodeKind::compare:
+        return is_text(node->constant);
+    case NodeKind::not_in:
+        for (int i = 0; i < node->constant_count; ++i)
+            if (is_text(node->constants[i]))
+                return true;
+        return false;
+    case NodeKind::all_of:
+    case NodeKind::any_of:
+        for (int i = 0; i < node->child_count; ++i)
+            if (compares_text(node->children[i]))
+                return true;
+        return false;
+    case NodeKind::expression:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void write_command(const Command &command, const RemoteQuery &query, const TranslatedTable *tables,
                    source::Request *request) {
     request->filter.clear();
@@ -92,6 +118,9 @@ void write_command(const Command &command, const RemoteQuery &query, const Trans
         request->filter = render_filter(command.filters, command.filter_count);
     request->pipeline.clear();
     request->sort.clear();
+    request->simple_collation = command.pipeline || command.sort;
+    for (int i = 0; i < command.filter_count; ++i)
+        request->simple_collation = request->simple_collation || compares_text(command.filters[i]);
     if (command.pipeline) {
         request->projection.clear();
         if (!query.grouped)

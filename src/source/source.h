@@ -25,10 +25,13 @@ struct Request {
     std::string collection;
     bson::Document filter;     /* query predicate, or empty */
     bson::Document projection; /* or empty: whole documents */
-    Range range;               /* the chunk that is meant, besides filter */
-    bson::Document sort;       /* or empty */
-    int64_t offset = 0;        /* documents that are passed over, after sort */
-    int64_t limit = 0;         /* documents; 0 = all */
+    /* Strings are compared by their bytes, as PostgreSQL's rules have it, also where the collection has a default
+     * collation. Not with bounds of _ids, which follow the collection's. */
+    bool simple_collation = false;
+    Range range;             /* the chunk that is meant, besides filter */
+    bson::Document sort;     /* or empty */
+    int64_t offset = 0;      /* documents that are passed over, after sort */
+    int64_t limit = 0;       /* documents; 0 = all */
     bson::Document pipeline; /* stages between filter and projection, under "0", "1" …, or empty; without sort, offset
                               * and limit. For live servers alone. */
     bool sample = false;     /* a live server chooses the limit's documents at random ($sample); files give the first */

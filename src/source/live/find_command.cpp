@@ -94,6 +94,14 @@ static void append_stage(bson::Builder *command, std::string_view name, const bs
     command->end();
 }
 
+static void append_collation(bson::Builder *command, const Request &request) {
+    if (!request.simple_collation || has_id_bounds(request.range))
+        return;
+    command->begin_document("collation");
+    command->append_string("locale", "simple");
+    command->end();
+}
+
 /* {aggregate: …, pipeline: [{$match}, …], cursor: {}}; min and max are not to be had here. */
 static bson::Document aggregate_command(const Request &request, std::string_view collection) {
     bson::Builder command;
@@ -114,6 +122,7 @@ static bson::Document aggregate_command(const Request &request, std::string_view
     /* Groups and sorts beyond the server's memory go to its disk. Not otherwise: some services forbid it. */
     if (!request.pipeline.empty() || request.sample_on_disk)
         command.append_bool("allowDiskUse", true);
+    append_collation(&command, request);
     command.begin_document("cursor");
     if (request.batch_size > 0)
         command.append_int32("batchSize", request.batch_size);
@@ -144,6 +153,7 @@ bson::Document build_find_command(const Request &request, std::string_view colle
         command.append_int64("skip", request.offset);
     if (request.limit > 0)
         command.append_int64("limit", request.limit);
+    append_collation(&command, request);
     if (request.batch_size > 0)
         command.append_int32("batchSize", request.batch_size);
     return command.finish();
