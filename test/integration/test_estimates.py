@@ -59,19 +59,33 @@ def asked(fake, *names):
     return [name for name in (next(iter(command)) for command in fake.commands) if name in names]
 
 
+def eventually(connection, check):
+    """On a busy machine a real server may take longer than the two seconds that planning waits."""
+    for _ in range(10):
+        if check():
+            return True
+        connection.execute("SELECT mongoferry.disconnect_all()")  # forgets that it was silent
+    return False
+
+
+def listed(*indexes):
+    documents = [{"v": 2, "key": {"_id": 1}, "name": "_id_"}, *indexes]
+    return {"cursor": {"id": 0, "ns": "shop.things", "firstBatch": documents}, "ok": 1}
+
+
 # --- where the numbers come from --------------------------------------------------------------------------------------
 
 
 def test_rows_are_those_of_the_server(mongo, live_server, make_table, connection):
     mongo.things.insert_many({"_id": i, "n": i} for i in range(4567))
     make_table(live_server)
-    assert rows(connection) == 4567
+    assert eventually(connection, lambda: rows(connection) == 4567)
 
 
-def test_an_unwound_table_has_some_rows_a_document(mongo, live_server, make_table, connection):
-    mongo.things.insert_many({"_id": i, "items": [1, 2]} for i in range(2000))
-    make_table(live_server, unwind="items", columns="_id int, item int OPTIONS (field 'items')")
-    assert rows(connection) == 6000
+def test_an_unwound_table_has_some_rows_a_document(fake_table, connection):
+    with FakeMongo({"collstats": statistics(2000)}) as fake:
+        fake_table(fake.uri, unwind="items", columns="_id int, item int OPTIONS (field 'items')")
+        assert rows(connection) == 6000
 
 
 def test_a_file_is_measured(write_dump, psql, make_table, connection):
@@ -93,8 +107,8 @@ def test_what_analyze_found_counts_more(mongo, live_server, make_table, connecti
     mongo.things.insert_many({"_id": i, "n": i % 10} for i in range(500, 2000))
     assert rows(connection) == 500
     connection.execute("ALTER FOREIGN TABLE things OPTIONS (ADD use_remote_estimate 'on')")
-    assert rows(connection) == 2000
-    assert rows(connection, "SELECT * FROM things WHERE s IS NULL AND n = 3") == 200  # counted
+    assert eventually(connection, lambda: rows(connection) == 2000)
+    assert eventually(connection, lambda: rows(connection, "SELECT * FROM things WHERE s IS NULL AND n = 3") == 200)  # counted
     connection.execute("ALTER FOREIGN TABLE things OPTIONS (SET use_remote_estimate 'off')")
     assert rows(connection) == 500
 
@@ -230,21 +244,32 @@ def test_planning_can_be_cancelled(fake_table, connection):
 # --- filters ----------------------------------------------------------------------------------------------------------
 
 
-def test_with_remote_estimates_the_server_counts(mongo, live_server, make_table, connection):
-    mongo.things.insert_many({"_id": i, "n": 1 if i < 37 else 2, "s": "x"} for i in range(5000))
-    make_table(live_server)
-    make_table(live_server, table="counted", collection="things", use_remote_estimate="on")
-    assert rows(connection, "SELECT * FROM things WHERE n = 1") == 25  # a two hundredth
-    assert rows(connection, "SELECT * FROM counted WHERE n = 1") == 37
-    assert rows(connection, "SELECT * FROM counted WHERE n = 4") == 1
-    # what stays here is PostgreSQL's to estimate
-    assert rows(connection, "SELECT * FROM counted WHERE n = 2 AND md5(s) = 'a'") == 25
-    connection.execute("PREPARE of_n(int) AS SELECT * FROM counted WHERE n = $1")
-    assert rows(connection, "EXECUTE of_n(1)") == 37
-    connection.execute("SET plan_cache_mode = force_generic_plan")
-    assert rows(connection, "EXECUTE of_n(1)") == 25
-    connection.execute("ALTER SERVER " + live_server + " OPTIONS (ADD use_remote_estimate 'on')")
-    assert rows(connection, "SELECT * FROM things WHERE n = 1") == 37
+def test_with_remote_estimates_the_server_counts(fake_table, make_table, connection):
+    def count(_, command):
+        return {"n": {1: 37, 2: 4963}.get(command["query"]["n"], 0), "ok": 1}
+
+    with FakeMongo({"collstats": statistics(5000), "count": count}) as fake:
+        fake_table(fake.uri)
+        make_table("fake", table="counted", collection="things", use_remote_estimate="on")
+        assert rows(connection, "SELECT * FROM things WHERE n = 1") == 25  # a two hundredth
+        assert rows(connection, "SELECT * FROM counted WHERE n = 1") == 37
+        assert rows(connection, "SELECT * FROM counted WHERE n = 4") == 1
+        # what stays here is PostgreSQL's to estimate
+        assert rows(connection, "SELECT * FROM counted WHERE n = 2 AND md5(s) = 'a'") == 25
+        connection.execute("PREPARE of_n(int) AS SELECT * FROM counted WHERE n = $1")
+        assert rows(connection, "EXECUTE of_n(1)") == 37
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        assert rows(connection, "EXECUTE of_n(1)") == 25
+        connection.execute("ALTER SERVER fake OPTIONS (ADD use_remote_estimate 'on')")
+        assert rows(connection, "SELECT * FROM things WHERE n = 1") == 37
+
+
+def test_a_real_server_counts(mongo, live_server, make_table, connection):
+    mongo.things.insert_many({"_id": i, "n": 1 if i < 37 else 2, "at": None} for i in range(1000))
+    make_table(live_server, columns="_id int, n int, at timestamptz", use_remote_estimate="on")
+    assert eventually(connection, lambda: rows(connection, "SELECT * FROM things WHERE n = 1") == 37)
+    # stable functions have a value in the planner too
+    assert eventually(connection, lambda: rows(connection, "SELECT * FROM things WHERE n < 2 AND (at < now() OR at IS NULL)") == 37)
 
 
 def test_the_count_is_bounded_and_remembered(fake_table, connection):
@@ -289,8 +314,7 @@ INDEXES = {
 def test_a_filter_is_cheap_with_an_index_that_serves_it(fake_table, connection, name):
     keys, *options, helps = INDEXES[name]
     index = {"v": 2, "key": keys, "name": name, **(options[0] if options else {})}
-    listed = {"cursor": {"id": 0, "ns": "shop.things", "firstBatch": [{"v": 2, "key": {"_id": 1}, "name": "_id_"}, index]}, "ok": 1}
-    with FakeMongo({"collstats": statistics(1000000), "listindexes": listed}) as fake:
+    with FakeMongo({"collstats": statistics(1000000), "listindexes": listed(index)}) as fake:
         fake_table(fake.uri)
         whole, filtered = cost(connection), cost(connection, "SELECT * FROM things WHERE n = 1")
         assert cost(connection, "SELECT * FROM things WHERE _id = 1") < whole / 10
@@ -301,21 +325,20 @@ def test_a_filter_is_cheap_with_an_index_that_serves_it(fake_table, connection, 
 
 def test_a_hashed_index_serves_equality_alone(fake_table, connection):
     index = {"v": 2, "key": {"n": "hashed"}, "name": "n_hashed"}
-    with FakeMongo({"collstats": statistics(1000000), "listindexes": {"cursor": {"id": 0, "ns": "shop.things", "firstBatch": [index]}, "ok": 1}}) as fake:
+    with FakeMongo({"collstats": statistics(1000000), "listindexes": listed(index)}) as fake:
         fake_table(fake.uri)
         connection.execute("UPDATE pg_class SET reltuples = 1000000 WHERE relname = 'things'")
         both = [cost(connection, f"SELECT * FROM things WHERE {condition}") for condition in ("n = 1", "n BETWEEN 1 AND 2")]
         assert both[0] < both[1] / 2
 
 
-def test_an_alternative_without_an_index_spoils_it(mongo, live_server, make_table, connection):
-    mongo.things.insert_many({"_id": i, "n": i, "s": i} for i in range(20000))
-    mongo.things.create_index("n")
-    make_table(live_server, columns="_id int, n int, s int", fdw_startup_cost="0")
-    served = cost(connection, "SELECT * FROM things WHERE n = 1 OR _id = 2")
-    spoilt = cost(connection, "SELECT * FROM things WHERE n = 1 OR s = 2")
-    assert served * 2 < spoilt
-    assert cost(connection, "SELECT * FROM things WHERE n = 1 AND s = 2") < served
+def test_an_alternative_without_an_index_spoils_it(fake_table, connection):
+    with FakeMongo({"collstats": statistics(20000), "listindexes": listed({"key": {"n": 1}, "name": "n_1"})}) as fake:
+        fake_table(fake.uri, columns="_id int, n int, s int", fdw_startup_cost="0")
+        served = cost(connection, "SELECT * FROM things WHERE n = 1 OR _id = 2")
+        spoilt = cost(connection, "SELECT * FROM things WHERE n = 1 OR s = 2")
+        assert served * 2 < spoilt
+        assert cost(connection, "SELECT * FROM things WHERE n = 1 AND s = 2") < served
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------
@@ -349,21 +372,25 @@ def test_costs_that_are_none(connection, live_server, value, told):
         connection.execute(f"ALTER SERVER {live_server} OPTIONS (ADD fdw_tuple_cost '{value}')")
 
 
-def test_the_smaller_collection_is_hashed(mongo, live_server, make_table, connection):
-    mongo.large.insert_many({"_id": i, "n": i} for i in range(6000))
-    mongo.small.insert_many({"_id": i, "n": i} for i in range(300))
-    for table in ("large", "small"):
-        make_table(live_server, table=table, pushdown="off")
-    connection.execute("SET enable_mergejoin = off; SET enable_nestloop = off")
-    for query in ("large JOIN small USING (n)", "small JOIN large USING (n)"):
-        text = json.dumps(plan(connection, f"SELECT * FROM {query}"))
-        assert text.index('"large"') < text.index('"Hash"', text.index('"Hash Join"') + 11) < text.index('"small"')
+def test_the_smaller_collection_is_hashed(fake_table, make_table, connection):
+    def answer(_, command):
+        return statistics({"large": 6000, "small": 300}[command["collStats"]])
+
+    with FakeMongo({"collstats": answer}) as fake:
+        fake_table(fake.uri)
+        for table in ("large", "small"):
+            make_table("fake", table=table, pushdown="off")
+        connection.execute("SET enable_mergejoin = off; SET enable_nestloop = off")
+        for query in ("large JOIN small USING (n)", "small JOIN large USING (n)"):
+            text = json.dumps(plan(connection, f"SELECT * FROM {query}"))
+            assert text.index('"large"') < text.index('"Hash"', text.index('"Hash Join"') + 11) < text.index('"small"')
 
 
 def test_indexes_of_a_real_server(mongo, live_server, make_table, connection):
     mongo.things.insert_many({"_id": i, "a": {"b": i}} for i in range(5000))
     make_table(live_server, columns="_id int, b int OPTIONS (field 'a.b')", fdw_startup_cost="0")
+    assert eventually(connection, lambda: rows(connection) == 5000)
     before = cost(connection, "SELECT * FROM things WHERE b = 1")
     mongo.things.create_index([("a.b", pymongo.DESCENDING), ("x", 1)])
     connection.execute(f"SELECT mongoferry.disconnect('{live_server}')")
-    assert cost(connection, "SELECT * FROM things WHERE b = 1") * 2 < before
+    assert eventually(connection, lambda: cost(connection, "SELECT * FROM things WHERE b = 1") * 2 < before)
