@@ -335,8 +335,11 @@ Cost cost_of_sending(const TableDescription *table, double documents, double byt
     if (table->source.dump)
         return documents * options.tuple_cost;
     const double batches = table->fetch_size > 0 ? documents / table->fetch_size : documents * bytes / batch_bytes;
-    return documents * (options.tuple_cost + bytes * byte_cost()) +
-           std::floor(batches) * options.startup_cost * round_trip_share;
+    return documents * (options.tuple_cost + bytes * byte_cost()) + std::floor(batches) * cost_of_round_trip(table);
+}
+
+Cost cost_of_round_trip(const TableDescription *table) {
+    return table->planning.startup_cost * round_trip_share;
 }
 
 double bytes_of_values(int width) {

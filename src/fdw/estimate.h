@@ -75,6 +75,9 @@ BaseEstimate estimate_base_relation(PlannerInfo *root, RelOptInfo *relation, con
  */
 Cost cost_of_sending(const TableDescription *table, double documents, double bytes);
 
+/* A command that is sent again and again on the same connection costs only the way there and back. */
+Cost cost_of_round_trip(const TableDescription *table);
+
 /* The bytes of a document with values of this width altogether, as a planner's target tells it. */
 double bytes_of_values(int width);
 
