@@ -350,6 +350,12 @@ Cost cost_of_look_up(bool indexed, double documents) {
     return indexed ? look_up_cost : look_up_cost + documents * cpu_operator_cost;
 }
 
+Cost cost_of_examining_all(const BaseEstimate &estimate) {
+    BaseEstimate all = estimate;
+    all.examined = all.documents;
+    return cost_of_examining(all);
+}
+
 void cost_base_scan(const RelOptInfo *relation, const TableDescription *table, const BaseEstimate &estimate,
                     Cost *startup, Cost *total) {
     *startup = table->planning.startup_cost + relation->baserestrictcost.startup + relation->reltarget->cost.startup;

@@ -85,6 +85,9 @@ double bytes_of_values(int width);
  * the `documents` there are. */
 Cost cost_of_look_up(bool indexed, double documents);
 
+/* What it costs the server to look at all documents of a base relation, whatever index there is for the filter. */
+Cost cost_of_examining_all(const BaseEstimate &estimate);
+
 /* The cost of scanning the base relation, with the conditions that are checked again here. */
 void cost_base_scan(const RelOptInfo *relation, const TableDescription *table, const BaseEstimate &estimate,
                     Cost *startup, Cost *total);
