@@ -2,6 +2,7 @@
 #include "query/column_rule.h"
 
 #include "bson/converter.h"
+#include "bson/number_text.h"
 #include "bson/objectid_type_id.h"
 #include "bson/path.h"
 
@@ -56,6 +57,18 @@ void set_integer(ColumnRule *rule, int64 minimum, int64 maximum) {
     rule->maximum = maximum;
 }
 
+/* See numeric_typmod_precision() and numeric_typmod_scale() of PostgreSQL's numeric.c. */
+void set_numeric(ColumnRule *rule, int32 typmod) {
+    rule->kind = ColumnKind::numeric;
+    if (typmod < VARHDRSZ)
+        return;
+    constexpr int32 most_places = 30; /* of Decimal128's 34 digits */
+    rule->precision = ((typmod - VARHDRSZ) >> 16) & 0xffff;
+    rule->scale = (typmod - VARHDRSZ) & 0x7ff; /* a negative one reads as more than 1000 */
+    if (rule->scale > most_places || rule->precision - rule->scale > most_places || rule->scale > rule->precision)
+        rule->not_comparable = "the type modifier of numeric is beyond what MongoDB can check";
+}
+
 void set_text(ColumnRule *rule, int32 typmod) {
     rule->kind = ColumnKind::text;
     rule->convertible = list_of(types_read_as_text);
@@ -79,6 +92,8 @@ void set_other(ColumnRule *rule) {
 ColumnRule rule_of_type(Oid type, int32 typmod, const bson::ConversionOptions &options) {
     ColumnRule rule{};
     rule.limit = -1;
+    rule.precision = -1;
+    rule.scale = -1;
     rule.base_type = getBaseTypeAndTypmod(type, &typmod);
     switch (rule.base_type) {
     case INT2OID:
@@ -97,9 +112,7 @@ ColumnRule rule_of_type(Oid type, int32 typmod, const bson::ConversionOptions &o
         rule.kind = ColumnKind::float64;
         break;
     case NUMERICOID:
-        rule.kind = ColumnKind::numeric;
-        if (typmod >= 0)
-            rule.not_comparable = "the type modifier of numeric rounds values";
+        set_numeric(&rule, typmod);
         break;
     case BOOLOID:
         rule.kind = ColumnKind::boolean;
@@ -259,6 +272,24 @@ static ServerValue *fits_float32(ServerValue *field) {
                                                 between(-largest, -smallest)})});
 }
 
+/* A number that numeric(precision, scale) does not round, and of a double that it has the digits that one would think.
+ */
+static ServerValue *fits_numeric(ServerValue *field, int32 precision, int32 scale) {
+    auto power_of_ten = [&](const char *sign) {
+        Constant constant{};
+        constant.kind = ConstantKind::decimal128;
+        bson::parse_decimal128(psprintf("%s1E+%d", sign, precision - scale), constant.bytes);
+        return constant_value(constant);
+    };
+    ServerValue *is_no_double = operation("$ne", {operation_of("$type", field), text_value("double")});
+    ServerValue *has_places = operation(
+        "$and", {is_no_double, operation("$eq", {field, operation("$trunc", {field, integer_value(scale)})})});
+    return operation("$and",
+                     {operation_of("$isNumber", field), operation("$gt", {field, power_of_ten("-")}),
+                      operation("$lt", {field, power_of_ten("")}),
+                      operation("$or", {has_places, is_integral_between(field, -exact_in_float64, exact_in_float64)})});
+}
+
 /* In milliseconds. */
 static ServerValue *is_date_between(ServerValue *field, int64 first, int64 beyond) {
     /* Not $toLong, which raises an error for what is no date; $and need not stop at the first that is false. */
@@ -320,8 +351,10 @@ static ServerValue *native_value_test(const UsedColumn &used, bool or_nothing) {
         test = is_integral_between(field, -exact_in_float64, exact_in_float64);
         break;
     case ColumnKind::numeric:
-        always({"int", "long", "decimal"});
-        test = is_integral_between(field, -exact_in_float64, exact_in_float64);
+        if (rule.scale < 0)
+            always({"int", "long", "decimal"});
+        test = rule.scale < 0 ? is_integral_between(field, -exact_in_float64, exact_in_float64)
+                              : fits_numeric(field, rule.precision, rule.scale);
         break;
     case ColumnKind::boolean:
         always({"bool"});
@@ -455,6 +488,8 @@ FilterNode *odd_filter(const UsedColumn &used) {
     FilterNode *odd = expression_node(odd_value_test(used));
     switch (used.rule.kind) {
     case ColumnKind::numeric:
+        if (used.rule.scale >= 0)
+            return add_arm(filter, odd);
         return add_arm(filter, all({type_filter(used, "double"), odd}));
     case ColumnKind::float64:
         return add_arm(add_arm(filter, all({type_filter(used, "decimal"), odd})),
@@ -484,7 +519,7 @@ static void native_types(const ColumnRule &rule, List **always, List **sometimes
         add(sometimes, {"long", "decimal"});
         break;
     case ColumnKind::numeric:
-        add(always, {"int", "long", "decimal"});
+        add(rule.scale < 0 ? always : sometimes, {"int", "long", "decimal"});
         add(sometimes, {"double"});
         break;
     case ColumnKind::boolean:

@@ -18,7 +18,7 @@ enum class ColumnKind : uint8_t {
     integer,   /* int2, int4, int8 */
     float32,   /* float4: values are rounded, so all comparisons are wide */
     float64,   /* float8 */
-    numeric,   /* without a modifier */
+    numeric,   /* numeric, numeric(p,s) */
     boolean,   /* bool */
     text,      /* text, varchar, varchar(n) */
     object_id, /* mongoferry.objectid */
@@ -31,10 +31,12 @@ enum class ColumnKind : uint8_t {
 
 struct ColumnRule {
     ColumnKind kind;
-    Oid base_type;              /* of a domain, else the type */
-    int32 limit;                /* varchar(n): n characters; else -1 */
-    int64 minimum;              /* integer */
-    int64 maximum;              /* integer */
+    Oid base_type;   /* of a domain, else the type */
+    int32 limit;     /* varchar(n): n characters; else -1 */
+    int64 minimum;   /* integer */
+    int64 maximum;   /* integer */
+    int32 precision; /* numeric(p,s): p and s; else -1 */
+    int32 scale;
     uint8_t uuid_binary;        /* uuid: the subtype of the native binaries */
     TypeList convertible;       /* BSON types, none of them native, that become values of the column too */
     const char *not_comparable; /* why nothing is sent about its values; NULL: they can be compared */

@@ -394,7 +394,7 @@ FilterNode *compare_float32(Work *work, double value) {
 
 /* A double in a numeric column becomes its shortest digits, which may lie beside its exact value. So where these could
  * make a difference, doubles have an arm of their own. */
-FilterNode *compare_numeric(Work *work, Datum value) {
+FilterNode *compare_plain_numeric(Work *work, Datum value) {
     const char *characters = DatumGetCString(DirectFunctionCall1(numeric_out, value));
     if (strcmp(characters, "NaN") == 0)
         return compare_with_nan(work);
@@ -426,6 +426,39 @@ FilterNode *compare_numeric(Work *work, Datum value) {
             node = either(node, doubles);
     }
     return with_nan(*work, node);
+}
+
+/* A double below or above the numeric and all that rounds to it, with some room. */
+double bound_of_rounded(Datum value, int32 scale, bool upper) {
+    const Datum unit = numeric_of_digits(psprintf("1e-%d", scale));
+    const Datum moved = DirectFunctionCall2(upper ? numeric_add : numeric_sub, value, unit);
+    const double nearest = strtod(DatumGetCString(DirectFunctionCall1(numeric_out, moved)), nullptr);
+    return std::nextafter(nearest, upper ? HUGE_VAL : -HUGE_VAL);
+}
+
+/* numeric(p,s) rounds what has more digits. So odd numbers near the constant pass, too; the bounds are there for the
+ * index. */
+FilterNode *compare_numeric(Work *work, Datum value) {
+    const int32 scale = work->used->rule.scale;
+    const Datum rounded = scale < 0 ? value : DirectFunctionCall2(numeric_round, value, Int32GetDatum(scale));
+    const bool is_finite = !numeric_is_nan(DatumGetNumeric(value)) && !numeric_is_inf(DatumGetNumeric(value));
+    if (scale < 0 || !is_finite)
+        return compare_plain_numeric(work, value);
+    const bool is_value = DatumGetBool(DirectFunctionCall2(numeric_eq, rounded, value));
+    if (!is_value && (work->comparison == Comparison::equal || work->comparison == Comparison::not_equal))
+        return work->comparison == Comparison::equal ? nothing() : some_value(work);
+    FilterNode *node = compare_plain_numeric(work, value);
+    if (!node || work->comparison == Comparison::not_equal)
+        return node;
+    FilterNode *from =
+        compare(*work, Comparison::greater_equal, float64_constant(bound_of_rounded(value, scale, false)));
+    FilterNode *to = compare(*work, Comparison::less_equal, float64_constant(bound_of_rounded(value, scale, true)));
+    FilterNode *near = work->comparison == Comparison::equal ? both(from, to)
+                       : is_less(work->comparison)           ? to
+                                                             : with_nan(*work, from);
+    if (refusal_in_expression(*work->used))
+        return near;
+    return both(near, either(node, expression_node(odd_value_test(*work->used))));
 }
 
 /* --- times ------------------------------------------------------------------------------------------------------- */

@@ -117,6 +117,8 @@ static const char *refusal_of_value(const UsedColumn &used) {
         return used.rule.not_comparable;
     if (used.rule.not_exact)
         return used.rule.not_exact;
+    if (used.rule.scale >= 0)
+        return "the type modifier of numeric sets the number of digits";
     if (used.rule.kind == ColumnKind::float32 && used.field)
         return "real rounds values";
     if (used.rule.kind == ColumnKind::uuid && used.rule.uuid_binary != 4)
