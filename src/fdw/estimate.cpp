@@ -335,8 +335,11 @@ Cost cost_of_sending(const TableDescription *table, double documents, double byt
     if (table->source.dump)
         return documents * options.tuple_cost;
     const double batches = table->fetch_size > 0 ? documents / table->fetch_size : documents * bytes / batch_bytes;
-    return documents * (options.tuple_cost + bytes * byte_cost()) +
-           std::floor(batches) * options.startup_cost * round_trip_share;
+    return documents * (options.tuple_cost + bytes * byte_cost()) + std::floor(batches) * cost_of_round_trip(table);
+}
+
+Cost cost_of_round_trip(const TableDescription *table) {
+    return table->planning.startup_cost * round_trip_share;
 }
 
 double bytes_of_values(int width) {
@@ -345,6 +348,12 @@ double bytes_of_values(int width) {
 
 Cost cost_of_look_up(bool indexed, double documents) {
     return indexed ? look_up_cost : look_up_cost + documents * cpu_operator_cost;
+}
+
+Cost cost_of_examining_all(const BaseEstimate &estimate) {
+    BaseEstimate all = estimate;
+    all.examined = all.documents;
+    return cost_of_examining(all);
 }
 
 void cost_base_scan(const RelOptInfo *relation, const TableDescription *table, const BaseEstimate &estimate,

@@ -75,12 +75,18 @@ BaseEstimate estimate_base_relation(PlannerInfo *root, RelOptInfo *relation, con
  */
 Cost cost_of_sending(const TableDescription *table, double documents, double bytes);
 
+/* A command that is sent again and again on the same connection costs only the way there and back. */
+Cost cost_of_round_trip(const TableDescription *table);
+
 /* The bytes of a document with values of this width altogether, as a planner's target tells it. */
 double bytes_of_values(int width);
 
 /* What it costs the server to look one document up in a collection, as $lookup does: with an index, or by going through
  * the `documents` there are. */
 Cost cost_of_look_up(bool indexed, double documents);
+
+/* What it costs the server to look at all documents of a base relation, whatever index there is for the filter. */
+Cost cost_of_examining_all(const BaseEstimate &estimate);
 
 /* The cost of scanning the base relation, with the conditions that are checked again here. */
 void cost_base_scan(const RelOptInfo *relation, const TableDescription *table, const BaseEstimate &estimate,

@@ -126,7 +126,7 @@ void add_parallel_path(PlannerInfo *root, RelOptInfo *relation, const RelationIn
         return;
     /* The ranges have the server go by the index on _id, so that no other one serves the filter. */
     BaseEstimate estimate = state->estimate;
-    estimate.examined = estimate.documents;
+    estimate.server_cost = cost_of_examining_all(estimate);
     Cost startup, total;
     cost_base_scan(relation, state->table, estimate, &startup, &total);
     const double divisor = parallel_divisor(workers);

@@ -63,7 +63,7 @@ void consider_condition(PlannerInfo *root, RelOptInfo *relation, const RestrictI
     *considered = lappend(*considered, parameters);
 
     const double rows = parameters->ppi_rows;
-    const Cost startup = info->table->planning.startup_cost + cost_of_look_up(true, rows);
+    const Cost startup = cost_of_round_trip(info->table) + cost_of_look_up(true, rows);
     Cost total = startup + cost_of_sending(info->table, rows, bytes_of_values(relation->reltarget->width));
     total += rows * (cpu_tuple_cost + relation->baserestrictcost.per_tuple);
     add_path(relation,

@@ -23,7 +23,18 @@ class Deviation:
     explains: Callable
 
 
-DEVIATIONS = []
+def _year_refused(text, commands, pushed, kept):
+    return pushed.sqlstate == "HV000" and "is out of range" in pushed.message and "invalid BSON in body: year" in pushed.message
+
+
+DEVIATIONS = [
+    Deviation(
+        "dates outside of the years 1 to 9999",
+        "BSON Types, Date: \"BSON Date is a 64-bit integer that represents the number of milliseconds since the Unix epoch (Jan 1, 1970). "
+        "This results in a representable date range of about 290 million years into the past and future.\"",
+        "refuses documents and commands with such a date (\"year 10000 is out of range\"): the bound behind the day 9999-12-31, say",
+        _year_refused),
+]
 
 
 def explanation(text, commands, pushed, kept):

@@ -41,8 +41,6 @@ class _Minimizer:
         if self._late():
             return False
         why, pushed, kept = self.runner.compare(query)
-        if "crash" in (pushed.sqlstate, kept.sqlstate):
-            self.runner.reopen(self.found.schema)
         if not why or (pushed.rows is None) != (self.found.pushed.rows is None) or (kept.rows is None) != (self.found.kept.rows is None):
             return False
         self.found.query, self.found.why, self.found.pushed, self.found.kept = query, why, pushed, kept

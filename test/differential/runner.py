@@ -32,15 +32,29 @@ class Side:
     def __init__(self, connect, schema):
         self._connect = connect
         self.schema = schema
+        self.settings = {}
         self.open()
 
     def open(self):
-        """A new session, after the settings of the last ones are of no use any more, or the backend is gone."""
+        """A new session with the settings of the last one."""
         self.connection = self._connect()
         self._warnings = []
         self.connection.add_notice_handler(self._note)
-        self.settings = {}
-        self.run(f"SET statement_timeout = '{_STATEMENT_TIMEOUT}'; SET search_path = {self.schema}, public, mongoferry")
+        self.must(f"SET statement_timeout = '{_STATEMENT_TIMEOUT}'; SET search_path = {self.schema}, public, mongoferry")
+        for name, value in self.settings.items():
+            self.must(f"SET {name} = '{value}'")
+
+    def reopen(self):
+        """A new session after a backend crashed, as soon as the server takes one."""
+        self.connection.close()
+        end = time.monotonic() + 60
+        while True:
+            try:
+                return self.open()
+            except psycopg.OperationalError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
 
     def close(self):
         self.connection.close()
@@ -256,7 +270,11 @@ class Runner:
 
     def compare(self, query):
         """(why the two sides disagree or None, the outcome with pushdown, the one without)"""
-        pushed, kept = self.pushed.answer(query), self.kept.answer(query)
+        pushed = self.pushed.answer(query)
+        if pushed.sqlstate == comparison.CRASH:  # which ended all sessions
+            self.pushed.reopen()
+            self.kept.reopen()
+        kept = self.kept.answer(query)
         why = comparison.difference(query, pushed, kept, lambda: self._due_to_plan(query, pushed, kept))
         return why, pushed, kept
 
@@ -311,8 +329,6 @@ class Runner:
         statistics = self.statistics
         query = QueryMaker(random.Random(name), schema).query()
         why, pushed, kept = self.compare(query)
-        if comparison.CRASH in (pushed.sqlstate, kept.sqlstate):
-            self.reopen(schema)
         plan = self.pushed.plan(query)
         if plan and query.prepared and pushed.rows is not None:  # what it sends is known when it runs
             plan = self.pushed.plan(query, _ANALYZE) or plan
@@ -345,23 +361,6 @@ class Runner:
             analyzed = self.pushed.plan(query, _ANALYZE)
             statistics.analyzed += analyzed is not None
             statistics.fallbacks += bool(analyzed) and any(_ran_local_plan(node) for node in plan_nodes(analyzed))
-
-    def reopen(self, schema):
-        """Go on after a backend crashed."""
-        for side in self.sides.values():
-            side.close()
-        end = time.monotonic() + 60
-        for side in self.sides.values():
-            while True:
-                try:
-                    side.open()
-                    break
-                except psycopg.OperationalError:
-                    if time.monotonic() > end:
-                        raise
-                    time.sleep(0.2)
-        self.pushed.apply({**schema.settings, **schema.plan_settings})
-        self.kept.apply(schema.settings)
 
 
 def _ran_local_plan(node):

@@ -380,6 +380,11 @@ def test_a_chunk_is_read_by_one_process(connection, write_file, make_table):
     query = f"SELECT x FROM c WHERE mongoferry.in_chunk(tableoid, '\\x{bounds.hex()}')"
     assert "Gather" not in explain(connection, query, "COSTS OFF")
     assert len(connection.execute(query).fetchall()) == 1000
+    # nor by each of them as the inner table of a join
+    connection.execute("CREATE FOREIGN TABLE whole (_id int, x int) SERVER c_files OPTIONS (collection 'c')")
+    join = "SELECT count(*) FROM whole JOIN c ON whole.x = c._id"
+    assert "Gather" in explain(connection, join, "COSTS OFF")
+    assert "Gather" not in explain(connection, f"{join} WHERE mongoferry.in_chunk(c.tableoid, '\\x{bounds.hex()}')", "COSTS OFF")
 
 
 def test_partitions_are_read_side_by_side(connection, write_file, make_table, mongo, live_server):
