@@ -3,6 +3,7 @@
 
 #include "fdw/callbacks.h"
 #include "fdw/local_path.h"
+#include "fdw/reasons.h"
 #include "query/group.h"
 
 extern "C" {
@@ -161,9 +162,13 @@ void add_group_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output, co
     remote.grouped = true;
     remote.group_keys = pieces.keys;
     remote.output = pieces.target->exprs;
-    if (remote.output == NIL || expression_returns_set(reinterpret_cast<Node *>(remote.output)) ||
-        !try_command(remote, below->tables, below->relations).sendable)
+    if (remote.output == NIL || expression_returns_set(reinterpret_cast<Node *>(remote.output)))
         return;
+    const query::Command trial = try_command(remote, below->tables, below->relations);
+    if (!trial.sendable) {
+        note_stage(root, input, "grouping", trial.reasons);
+        return;
+    }
     List *local_conditions = choose_having(&remote, below, having);
     set_pathtarget_cost_width(root, pieces.target);
     Path *local_path = copy_local_path(output, pieces.target);

@@ -7,6 +7,7 @@
 #include "fdw/callbacks.h"
 
 #include "fdw/estimate.h"
+#include "fdw/reasons.h"
 #include "query/join.h"
 
 extern "C" {
@@ -116,8 +117,10 @@ void add_join_path(PlannerInfo *root, RelOptInfo *joined, RelOptInfo *outer, Rel
     const RelationInfo *inner_info = static_cast<const RelationInfo *>(inner->fdw_private);
     const bool indexed = has_index(inner_info, join);
     const double examined = outer->rows * inner->tuples;
-    if (!indexed && examined > small_join)
+    if (!indexed && examined > small_join) {
+        note_reason(relation_names(root, joined), "join", "no index serves its condition");
         return;
+    }
     Path *local_path = GetExistingLocalJoinPath(joined);
     if (!local_path)
         return;
@@ -129,8 +132,10 @@ void add_join_path(PlannerInfo *root, RelOptInfo *joined, RelOptInfo *outer, Rel
     remote_path->tables = info->tables;
     remote_path->relations = info->relations;
     const query::Command trial = try_command(info->remote, info->tables, info->relations);
-    if (!trial.sendable)
+    if (!trial.sendable) {
+        note_stage(root, joined, "join", trial.reasons);
         return;
+    }
 
     /* The documents of the outer side as if they were sent, a look-up for each, and the rows on their way here. */
     const RelationInfo *outer_info = static_cast<const RelationInfo *>(outer->fdw_private);

@@ -91,14 +91,21 @@ static const char *expression_text(PlannerInfo *root, const RelOptInfo *relation
     return nullptr;
 }
 
+static const char *first_text(const List *reasons) {
+    return reasons != NIL ? static_cast<const query::Reason *>(linitial(reasons))->text : "there is no rule for it";
+}
+
 void note_condition(PlannerInfo *root, const RelOptInfo *relation, const char *what, Node *expression,
                     const List *reasons) {
     if (!current)
         return;
     const char *text = expression_text(root, relation, expression);
-    const query::Reason *reason = reasons != NIL ? static_cast<const query::Reason *>(linitial(reasons)) : nullptr;
-    note_reason(relation_names(root, relation), text ? psprintf("%s %s", what, text) : what,
-                reason ? reason->text : "there is no rule for it");
+    note_reason(relation_names(root, relation), text ? psprintf("%s %s", what, text) : what, first_text(reasons));
+}
+
+void note_stage(PlannerInfo *root, const RelOptInfo *relation, const char *stage, const List *reasons) {
+    if (current)
+        note_reason(relation_names(root, relation), stage, first_text(reasons));
 }
 
 } // namespace mongoferry::fdw

@@ -31,6 +31,8 @@ void note_reason(const char *table, const char *part, const char *text);
  * gave (query::Reason *): the first is the one that the others follow from. */
 void note_condition(PlannerInfo *root, const RelOptInfo *relation, const char *what, Node *expression,
                     const List *reasons);
+/* Of a stage above the relation, or a join: "GROUP BY", "ORDER BY" … */
+void note_stage(PlannerInfo *root, const RelOptInfo *relation, const char *stage, const List *reasons);
 /* The names of the relation's tables as the query has them, "orders, customers". */
 const char *relation_names(PlannerInfo *root, const RelOptInfo *relation);
 

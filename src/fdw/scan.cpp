@@ -134,7 +134,8 @@ void make_scan_command(ForeignScanState *node, ScanState *state, bool known) {
     query::RemoteQuery query = state->query;
     if (known && state->placeholders != NIL)
         query = query::with_values(query, evaluate_placeholders(node, state));
-    state->command = query::make_command(query, state->tables, state->table_count, known || state->placeholders == NIL);
+    state->command_is_known = known || state->placeholders == NIL;
+    state->command = query::make_command(query, state->tables, state->table_count, state->command_is_known);
     MemoryContextSwitchTo(caller_context);
     if (state->command.sendable)
         pg_entry([&] { query::write_command(state->command, query, state->tables, state->request); });

@@ -4,14 +4,34 @@
  */
 #include "fdw/callbacks.h"
 #include "fdw/group_paths.h"
+#include "fdw/reasons.h"
 
 namespace mongoferry::fdw {
+
+/* Nothing is done above what is checked here. */
+static void note_inexact(PlannerInfo *root, UpperRelationKind stage, const RelOptInfo *input,
+                         const RelationInfo *below) {
+    const char *part = stage == UPPERREL_GROUP_AGG  ? "grouping"
+                       : stage == UPPERREL_DISTINCT ? "DISTINCT"
+                       : stage == UPPERREL_ORDERED  ? "ORDER BY"
+                                                    : nullptr;
+    const TableDescription *table = static_cast<const TableDescription *>(linitial(below->tables));
+    if (!part || table->source.dump || !table->pushdown)
+        return; /* of the others nothing may be wanted; the rest is told of the table */
+    note_reason(relation_names(root, input), part,
+                below->has_local_conditions ? "a condition below it is checked here"
+                                            : "a condition below it is checked here once more");
+}
 
 void get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, RelOptInfo *output,
                              void *extra) {
     const RelationInfo *below = static_cast<const RelationInfo *>(input->fdw_private);
-    if (!below || !below->exact || output->fdw_private)
+    if (!below || output->fdw_private)
         return;
+    if (!below->exact) {
+        note_inexact(root, stage, input, below);
+        return;
+    }
     switch (stage) {
     case UPPERREL_GROUP_AGG:
         add_group_path(root, input, output, static_cast<const GroupPathExtraData *>(extra));

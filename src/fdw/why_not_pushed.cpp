@@ -35,7 +35,7 @@ static SPIPlanPtr prepare(const char *text) {
 static void make_plan(void *plan) {
     CachedPlan *cached = SPI_plan_get_cached_plan(static_cast<SPIPlanPtr>(plan));
     if (cached)
-        ReleaseCachedPlan(cached, CurrentResourceOwner);
+        ReleaseCachedPlan(cached, nullptr); /* an unsaved plan has no owner */
 }
 
 } // namespace mongoferry::fdw
