@@ -94,9 +94,9 @@ static ServerValue *array_comparison_truth(Translation *translation, ScalarArray
         else
             append_item(list, member);
     }
-    if (constants_only && types.comparison == ValueComparison::equal && expression->useOr)
+    if (constants_only && types.comparison == Comparison::equal && expression->useOr)
         return in_list(left, list, has_null, truth);
-    if (constants_only && types.comparison == ValueComparison::unequal && !expression->useOr)
+    if (constants_only && types.comparison == Comparison::not_equal && !expression->useOr)
         return in_list(left, list, has_null, !truth);
 
     /* ANY is true if one comparison is, and false if all are; ALL the other way round. */

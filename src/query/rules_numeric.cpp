@@ -55,7 +55,10 @@ static ServerValue *numeric_operation(const Call &call, const char *name) {
         return nullptr;
     ServerValue *result = with_names("left", left, "right", right, [&](ServerValue *a, ServerValue *b) {
         ServerValue *divisor_fits = strcmp(name, "$mod") == 0 ? operation("$ne", {b, integer_value(0)}) : nullptr;
-        return choice(all_of({is_ordinary(a), is_ordinary(b), divisor_fits}), operation(name, {a, b}), null_value());
+        ServerValue *computed = strcmp(name, "$subtract") == 0
+                                    ? operation("$add", {a, operation("$multiply", {b, integer_value(-1)})})
+                                    : operation(name, {a, b});
+        return choice(all_of({is_ordinary(a), is_ordinary(b), divisor_fits}), computed, null_value());
     });
     constexpr int digits_of_decimal = 34;
     add_digits_trouble(call, all_of({is_something(left), is_something(right)}), result, digits_of_decimal);
@@ -66,6 +69,7 @@ static ServerValue *add_numeric(const Call &call) {
     return numeric_operation(call, "$add");
 }
 
+/* a - b is computed as a + (-b): there are servers that subtract with fewer digits than they add. */
 static ServerValue *subtract_numeric(const Call &call) {
     return numeric_operation(call, "$subtract");
 }
@@ -206,7 +210,7 @@ static ServerValue *fit_numeric(const Call &call) {
 
 // clang-format off
 static const FunctionRule rules[] = {
-    {"numeric + numeric, a - b, a * b", "{$add: [a, b]}, $subtract, $multiply, of Decimal128",
+    {"numeric + numeric, a - b, a * b", "{$add: [a, b]}, {$add: [a, {$multiply: [b, -1]}]}, {$multiply: [a, b]}, of Decimal128",
      "a result of 34 digits or more, NaN, infinity, and numbers beyond 1E±1000 are trouble", add_numeric, {F_NUMERIC_ADD}},
     {nullptr, nullptr, nullptr, subtract_numeric, {F_NUMERIC_SUB}},
     {nullptr, nullptr, nullptr, multiply_numeric, {F_NUMERIC_MUL}},

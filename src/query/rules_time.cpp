@@ -105,22 +105,38 @@ static ServerValue *date_constant(int64 milliseconds) {
     return constant_value(constant);
 }
 
-static ServerValue *is_in_window(ServerValue *date, const Zone &zone) {
-    const int64 first = zone.is_fixed ? INT64CONST(-62135596800000) : 0; /* year 1, or 1970 */
-    const int64 last =
-        (zone.is_fixed ? INT64CONST(253402300800000) : INT64CONST(2114380800000)) - 1; /* 10000, or 2037 */
-    return all_of({operation("$gte", {date, date_constant(first)}), operation("$lte", {date, date_constant(last)})});
+/* A stretch of time in milliseconds since 1970, both ends included. */
+struct Window {
+    int64 first;
+    int64 last;
+};
+
+static constexpr Window years_1_to_9999 = {INT64CONST(-62135596800000), INT64CONST(253402300799999)};
+static constexpr Window years_1970_to_2036 = {0, INT64CONST(2114380799999)};
+
+static Window window_of(const Zone &zone) {
+    return zone.is_fixed ? years_1_to_9999 : years_1970_to_2036;
+}
+
+static ServerValue *is_in_window(ServerValue *date, const Window &window) {
+    return all_of({operation("$gte", {date, date_constant(window.first)}),
+                   operation("$lte", {date, date_constant(window.last)})});
 }
 
 /* What the function makes of a date in the window; others are trouble. */
 template <typename MakeBody>
-static ServerValue *of_date(const Call &call, ServerValue *date, const Zone &zone, MakeBody make_body) {
+static ServerValue *of_date(const Call &call, ServerValue *date, const Window &window, MakeBody make_body) {
     add_trouble(call.translation, with_name("date", date, [&](ServerValue *known) {
-                    return all_of({is_something(known), not_of(is_in_window(known, zone))});
+                    return all_of({is_something(known), not_of(is_in_window(known, window))});
                 }));
     return with_name("date", date, [&](ServerValue *known) {
-        return choice(is_in_window(known, zone), make_body(known), null_value());
+        return choice(is_in_window(known, window), make_body(known), null_value());
     });
+}
+
+template <typename MakeBody>
+static ServerValue *of_date(const Call &call, ServerValue *date, const Zone &zone, MakeBody make_body) {
+    return of_date(call, date, window_of(zone), make_body);
 }
 
 /* Trouble where the local hour of a moment is not the wanted one, or an hour before or after it is too. */
@@ -443,14 +459,17 @@ static ServerValue *move_by_interval(const Call &call, const Zone &zone, int sig
     ServerValue *date = argument_value(call, 0);
     if (!date)
         return nullptr;
+    const int64 months = static_cast<int64>(sign) * interval->month;
     const int64 distance = sign * (interval->day * milliseconds_per_day + interval->time / 1000);
-    return of_date(call, date, utc, [&](ServerValue *known) {
+    /* So that the years of the result lie in the window too. */
+    const int64 farthest = distance + months * 31 * milliseconds_per_day;
+    const Window window = {years_1_to_9999.first - Min(Min(distance, farthest), 0),
+                           years_1_to_9999.last - Max(Max(distance, farthest), 0)};
+    return of_date(call, date, window, [&](ServerValue *known) {
         ServerValue *moved = known;
-        if (interval->month != 0)
-            moved =
-                named_operation("$dateAdd", {{"startDate", known},
-                                             {"unit", text_value("month")},
-                                             {"amount", integer_value(static_cast<int64>(sign) * interval->month)}});
+        if (months != 0)
+            moved = named_operation(
+                "$dateAdd", {{"startDate", known}, {"unit", text_value("month")}, {"amount", integer_value(months)}});
         return distance == 0 ? moved : operation("$add", {moved, integer_value(distance)});
     });
 }
@@ -473,19 +492,23 @@ static ServerValue *subtract_from_timestamp(const Call &call) {
     return move_by_interval(call, utc, -1);
 }
 
-static ServerValue *move_by_days(const Call &call, int64 milliseconds) {
+static ServerValue *move_by_days(const Call &call, int64 step) {
     ServerValue *date = argument_value(call, 0);
     ServerValue *days = date ? argument_value(call, 1) : nullptr;
     if (!days)
         return nullptr;
-    ServerValue *moved = of_date(call, date, utc, [&](ServerValue *known) {
-        return operation("$add",
-                         {known, operation("$multiply", {converted(days, "long"), integer_value(milliseconds)})});
-    });
-    add_trouble(call.translation, with_name("moved", moved, [](ServerValue *known) {
-                    return all_of({is_something(known), not_of(is_in_window(known, utc))});
+    ServerValue *moved = operation(
+        "$add", {converted(date, "long"), operation("$multiply", {converted(days, "long"), integer_value(step)})});
+    auto is_within = [](ServerValue *milliseconds) {
+        return all_of({operation("$gte", {milliseconds, integer_value(years_1_to_9999.first)}),
+                       operation("$lte", {milliseconds, integer_value(years_1_to_9999.last)})});
+    };
+    add_trouble(call.translation, with_name("moved", moved, [&](ServerValue *known) {
+                    return all_of({is_something(known), not_of(is_within(known))});
                 }));
-    return moved;
+    return with_name("moved", moved, [&](ServerValue *known) {
+        return choice(is_within(known), operation_of("$toDate", known), null_value());
+    });
 }
 
 static ServerValue *add_days(const Call &call) {

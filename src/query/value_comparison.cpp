@@ -5,33 +5,12 @@
 #include "bson/objectid_type_id.h"
 
 extern "C" {
-#include "access/stratnum.h"
 #include "mb/pg_wchar.h"
-#include "nodes/nodeFuncs.h"
-#include "utils/typcache.h"
 }
 
 #include <cmath>
 
 namespace mongoferry::query {
-
-ValueComparison negated(ValueComparison comparison) {
-    switch (comparison) {
-    case ValueComparison::equal:
-        return ValueComparison::unequal;
-    case ValueComparison::unequal:
-        return ValueComparison::equal;
-    case ValueComparison::less:
-        return ValueComparison::greater_equal;
-    case ValueComparison::less_equal:
-        return ValueComparison::greater;
-    case ValueComparison::greater:
-        return ValueComparison::less_equal;
-    case ValueComparison::greater_equal:
-        return ValueComparison::less;
-    }
-    return comparison;
-}
 
 /* --- which comparisons ------------------------------------------------------------------------------------------- */
 
@@ -41,38 +20,6 @@ static bool is_integer(Oid type) {
 
 static bool has_nan(Oid type) {
     return type == FLOAT8OID || type == NUMERICOID;
-}
-
-static StrategyNumber btree_strategy(Oid operator_id, Oid type) {
-    const TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
-    return OidIsValid(entry->btree_opf)
-               ? static_cast<StrategyNumber>(get_op_opfamily_strategy(operator_id, entry->btree_opf))
-               : static_cast<StrategyNumber>(InvalidStrategy);
-}
-
-static bool comparison_of(Oid operator_id, Oid type, ValueComparison *comparison) {
-    switch (btree_strategy(operator_id, type)) {
-    case BTLessStrategyNumber:
-        *comparison = ValueComparison::less;
-        return true;
-    case BTLessEqualStrategyNumber:
-        *comparison = ValueComparison::less_equal;
-        return true;
-    case BTEqualStrategyNumber:
-        *comparison = ValueComparison::equal;
-        return true;
-    case BTGreaterEqualStrategyNumber:
-        *comparison = ValueComparison::greater_equal;
-        return true;
-    case BTGreaterStrategyNumber:
-        *comparison = ValueComparison::greater;
-        return true;
-    default: {
-        const Oid negator = get_negator(operator_id);
-        *comparison = ValueComparison::unequal;
-        return OidIsValid(negator) && btree_strategy(negator, type) == BTEqualStrategyNumber;
-    }
-    }
 }
 
 static bool is_equal_alike(Oid type, Oid collation, const char **why) {
@@ -121,13 +68,12 @@ bool read_comparison(Oid operator_id, Oid collation, ComparedTypes *types, const
     Oid right_type;
     op_input_types(operator_id, &left_type, &right_type);
     if (!OidIsValid(left_type) || (left_type != right_type && !(is_integer(left_type) && is_integer(right_type))) ||
-        !comparison_of(operator_id, left_type, &types->comparison)) {
+        !find_comparison(operator_id, left_type, &types->comparison)) {
         *why = "there is no rule for this operator";
         return false;
     }
     types->has_nan = has_nan(left_type);
-    const bool is_equality =
-        types->comparison == ValueComparison::equal || types->comparison == ValueComparison::unequal;
+    const bool is_equality = types->comparison == Comparison::equal || types->comparison == Comparison::not_equal;
     return is_equality ? is_equal_alike(left_type, collation, why) : is_ordered_alike(left_type, collation, why);
 }
 
@@ -175,24 +121,23 @@ static ServerValue *less_with_nan(bool or_equal, ServerValue *left, ServerValue 
 ServerValue *compare_values(ComparedTypes types, ServerValue *left, ServerValue *right) {
     if (is_null_constant(left) || is_null_constant(right))
         return boolean_value(false);
-    if (types.comparison == ValueComparison::greater || types.comparison == ValueComparison::greater_equal) {
+    if (types.comparison == Comparison::greater || types.comparison == Comparison::greater_equal) {
         std::swap(left, right);
-        types.comparison =
-            types.comparison == ValueComparison::greater ? ValueComparison::less : ValueComparison::less_equal;
+        types.comparison = types.comparison == Comparison::greater ? Comparison::less : Comparison::less_equal;
     }
     return with_names("left", left, "right", right, [&](ServerValue *a, ServerValue *b) -> ServerValue * {
         switch (types.comparison) {
-        case ValueComparison::equal: /* of two equals, neither is null if one is not */
+        case Comparison::equal: /* of two equals, neither is null if one is not */
             return all_of({is_constant(b) ? nullptr : something_unless_constant(a), operation("$eq", {a, b})});
-        case ValueComparison::unequal:
+        case Comparison::not_equal:
             return all_of({something_unless_constant(a), something_unless_constant(b), operation("$ne", {a, b})});
-        case ValueComparison::less:
-        case ValueComparison::less_equal:
+        case Comparison::less:
+        case Comparison::less_equal:
         default:
             if (types.has_nan)
-                return less_with_nan(types.comparison == ValueComparison::less_equal, a, b);
+                return less_with_nan(types.comparison == Comparison::less_equal, a, b);
             return all_of({something_unless_constant(a),
-                           operation(types.comparison == ValueComparison::less ? "$lt" : "$lte", {a, b})});
+                           operation(types.comparison == Comparison::less ? "$lt" : "$lte", {a, b})});
         }
     });
 }

@@ -6,16 +6,13 @@
  */
 #pragma once
 
+#include "query/comparison.h"
 #include "query/rule.h"
 
 namespace mongoferry::query {
 
-enum class ValueComparison : uint8_t { equal, unequal, less, less_equal, greater, greater_equal };
-
-ValueComparison negated(ValueComparison comparison);
-
 struct ComparedTypes {
-    ValueComparison comparison;
+    Comparison comparison;
     bool has_nan;
 };
 

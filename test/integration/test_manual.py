@@ -41,6 +41,27 @@ def test_option_tables_are_those_of_the_code(connection):
     )
 
 
+def rule_tables(connection):
+    text, last = "", None
+    for subject, sql, mongodb, when in connection.execute("SELECT * FROM mongoferry.pushdown_rules()").fetchall():
+        if subject != last:
+            text += ("\n" if last else "") + f"### {subject.capitalize() if subject != 'jsonb' else subject}\n\n"
+            text += "| SQL | on the server | when |\n|---|---|---|\n"
+            last = subject
+        cells = (sql, mongodb or "*not sent*", when)
+        text += "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+    return text
+
+
+def test_the_rules_of_pushdown_are_those_of_the_code(connection):
+    page = (ROOT / "docs/pushdown.md").read_text()
+    begin = re.search(r"<!-- rules: begin.*?-->\n", page)
+    expected = rule_tables(connection)
+    assert page[begin.end() : page.index("<!-- rules: end -->")] == expected, (
+        "the tables of docs/pushdown.md should be:\n" + expected
+    )
+
+
 def test_functions_of_the_manual_exist_and_none_is_forgotten(connection):
     section = README[README.index("\n## Functions") : README.index("\n## What is sent")]
     named = set(re.findall(r"mongoferry\.(\w+)\(", section))
