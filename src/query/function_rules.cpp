@@ -27,6 +27,8 @@ static const FunctionRule *find_rule(Oid function) {
 
 static ServerValue *translate_call(const Call &call) {
     const FunctionRule *rule = find_rule(call.function);
+    if (!rule && is_time_of_object_id(call))
+        return time_of_object_id(call);
     if (!rule) {
         const char *name = get_func_name(call.function);
         return not_sent(call.translation, call.expression,

@@ -56,6 +56,9 @@ extern const RuleGroup json_rules;
 /* The rules for nodes that are no functions: those of conditional_rules, and casts by way of text. */
 ServerValue *translate_conditional(const Call &call);
 ServerValue *translate_text_cast(const Call &call);
+/* mongoferry's own function, which has no number of its own. */
+bool is_time_of_object_id(const Call &call);
+ServerValue *time_of_object_id(const Call &call);
 
 /* --- looking at a call ------------------------------------------------------------------------------------------- */
 

@@ -9,6 +9,8 @@
  */
 #include "query/rule.h"
 
+#include "bson/objectid_type_id.h"
+
 extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "pgtime.h"
@@ -380,6 +382,10 @@ static ServerValue *extract_from_date(const Call &call) {
     const char *field = field_name(call);
     if (!field)
         return nullptr;
+    if (strcmp(field, "epoch") == 0) { /* whole seconds, and shown so */
+        ServerValue *date = argument_value(call, 1);
+        return date ? converted(operation("$divide", {converted(date, "long"), integer_value(1000)}), "long") : nullptr;
+    }
     if (is_one_of(field, {"hour", "minute"}) || !whole_field(field, null_value(), utc))
         return not_sent(call.translation, call.expression, psprintf("there is no rule for the field \"%s\"", field));
     return extract_field(call, utc);
@@ -528,6 +534,27 @@ static ServerValue *days_between(const Call &call) {
         operation("$divide", {operation("$subtract", {later, earlier}), integer_value(milliseconds_per_day)}), "long");
 }
 
+/* --- ObjectIds --------------------------------------------------------------------------------------------------- */
+
+bool is_time_of_object_id(const Call &call) {
+    const char *name = get_func_name(call.function);
+    return list_length(call.arguments) == 1 && call.type == TIMESTAMPTZOID &&
+           exprType(argument(call, 0)) == bson::objectid_type_id() && name &&
+           strcmp(name, "objectid_to_timestamptz") == 0;
+}
+
+/* The seconds are unsigned for mongoferry; whether they are for $toDate the manual does not tell. */
+ServerValue *time_of_object_id(const Call &call) {
+    ServerValue *value = argument_value(call, 0);
+    if (!value)
+        return nullptr;
+    Constant first_with_sign{};
+    first_with_sign.kind = ConstantKind::object_id;
+    first_with_sign.bytes[0] = 0x80;
+    add_trouble(call.translation, operation("$gte", {value, constant_value(first_with_sign)}));
+    return of_something(value, [](ServerValue *known) { return operation_of("$toDate", known); });
+}
+
 /* --- the table --------------------------------------------------------------------------------------------------- */
 
 // clang-format off
@@ -566,6 +593,7 @@ static const FunctionRule rules[] = {
     {"date ± integer, date - date", "{$add: [a, milliseconds]}, {$subtract: [a, b]}", "before the year 1 and from 10000 on is trouble", add_days, {F_DATE_PLI}},
     {nullptr, nullptr, nullptr, subtract_days, {F_DATE_MII}},
     {nullptr, nullptr, nullptr, days_between, {F_DATE_MI}},
+    {"objectid → timestamptz", "{$toDate: a}", "from 2038 on is trouble", nullptr, {}},
     {"timestamptz - timestamptz, age(…)", nullptr, "MongoDB has no intervals", nullptr,
      {F_TIMESTAMPTZ_MI, F_TIMESTAMP_MI, F_AGE_TIMESTAMPTZ_TIMESTAMPTZ, F_AGE_TIMESTAMP_TIMESTAMP}},
 };
