@@ -397,7 +397,7 @@ static const FunctionRule rules[] = {
 };
 // clang-format on
 
-const RuleGroup conditional_rules = {"conditions", rules, lengthof(rules)};
+const RuleGroup conditional_rules = {"conditions as values", rules, lengthof(rules)};
 
 ServerValue *translate_conditional(const Call &call) {
     switch (nodeTag(call.expression)) {
