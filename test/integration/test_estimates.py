@@ -18,6 +18,7 @@ NO_INDEXES = {"cursor": {"id": 0, "ns": "shop.things", "firstBatch": []}, "ok": 
 
 
 def plan(connection, query):
+    connection.execute("SET max_parallel_workers_per_gather = 0")
     return connection.execute("EXPLAIN (FORMAT JSON) " + query).fetchone()[0][0]["Plan"]
 
 
