@@ -3,6 +3,7 @@
 import time
 
 import psycopg
+import pymongo
 import pytest
 from psycopg import errors
 
@@ -279,9 +280,11 @@ def test_a_damaged_file(write_dump, psql, make_table, connection):
         connection.execute("ANALYZE things")
 
 
-def test_it_reads_as_the_tables_owner(mongo_with_auth, psql, make_table, connection, ordinary_role):
+def test_it_reads_as_the_tables_owner(mongo_with_auth, psql, make_table, connection, ordinary_role, analyze):
     """Others who may analyze it, a superuser above all, need no user mapping."""
     mongo_with_auth.add_user("reader", "secret", ["readWriteAnyDatabase"])
+    with pymongo.MongoClient(mongo_with_auth.admin_uri) as client:
+        client.shop.things.insert_many({"_id": i, "s": "x" * 100} for i in range(2000))
     psql(f"""CREATE SERVER guarded FOREIGN DATA WRAPPER mongoferry OPTIONS (uri '{mongo_with_auth.uri}', database 'shop');
              GRANT USAGE ON FOREIGN SERVER guarded TO {ordinary_role};
              CREATE USER MAPPING FOR {ordinary_role} SERVER guarded OPTIONS (username 'reader', password 'secret')""")
@@ -289,4 +292,5 @@ def test_it_reads_as_the_tables_owner(mongo_with_auth, psql, make_table, connect
     with pytest.raises(psycopg.Error):
         connection.execute("ANALYZE things")
     connection.execute(f"ALTER FOREIGN TABLE things OWNER TO {ordinary_role}")
-    connection.execute("ANALYZE things")
+    rows, pages = analyze()
+    assert rows == 2000 and pages > 20
