@@ -46,6 +46,20 @@ def number(plan, name):
     return found[0] if len(found) == 1 else found
 
 
+def runs_in_workers(plan, table):
+    """Whether a plan has the scan of a table below a Gather."""
+    lines = plan.splitlines()
+    at = next(i for i, line in enumerate(lines) if re.search(rf"Foreign Scan on {table}\b", line))
+    indent = len(lines[at])
+    for line in reversed(lines[:at + 1]):
+        own = len(line) - len(line.lstrip())
+        if own < indent and (line.lstrip().startswith("->") or own == 0):
+            indent = own
+            if "Gather" in line:
+                return True
+    return False
+
+
 def rows(connection, query, workers=2):
     """What the query gives in parallel, sorted, after a look at who has read."""
     plan = explain(connection, query)
@@ -383,8 +397,35 @@ def test_a_chunk_is_read_by_one_process(connection, write_file, make_table):
     # nor by each of them as the inner table of a join
     connection.execute("CREATE FOREIGN TABLE whole (_id int, x int) SERVER c_files OPTIONS (collection 'c')")
     join = "SELECT count(*) FROM whole JOIN c ON whole.x = c._id"
-    assert "Gather" in explain(connection, join, "COSTS OFF")
-    assert "Gather" not in explain(connection, f"{join} WHERE mongoferry.in_chunk(c.tableoid, '\\x{bounds.hex()}')", "COSTS OFF")
+    assert runs_in_workers(explain(connection, join, "COSTS OFF"), "c")
+    plan = explain(connection, f"{join} WHERE mongoferry.in_chunk(c.tableoid, '\\x{bounds.hex()}')", "COSTS OFF")
+    assert runs_in_workers(plan, "whole") and not runs_in_workers(plan, "c"), plan
+
+
+def test_the_local_plan_of_a_pushed_aggregate_may_use_workers(connection, mongo, make_live_table):
+    """A string among the numbers: what the server would add up is not what a scan gives."""
+    mongo.c.insert_many({"_id": x, "x": x, "y": x % 7} for x in range(3000))
+    make_live_table(columns="x int, y int", options=", coerce_strings 'true'")
+    force_parallel(connection)
+    query = "SELECT y, count(*), sum(x) FROM c GROUP BY y"
+    plan = explain(connection, query)
+    assert "$group" in plan and "Workers Planned: 2" in plan and "Workers Launched: 2" not in plan, plan
+    expected = serial_rows(connection, query)
+    assert sorted(connection.execute(query).fetchall(), key=repr) == expected
+    mongo.c.update_one({"_id": 1234}, {"$set": {"x": "1234"}})
+    plan = explain(connection, query)
+    assert "Workers Launched: 2" in plan and "Local Plan Runs: 1" in plan, plan
+    assert sorted(connection.execute(query).fetchall(), key=repr) == expected
+    # the other way round a worker can't have workers
+    connection.execute("""
+        CREATE TABLE whole (x int, y int) PARTITION BY LIST (y);
+        CREATE FOREIGN TABLE one PARTITION OF whole FOR VALUES IN (0, 1, 2, 3) SERVER live
+            OPTIONS (collection 'c', parallel_workers '2', coerce_strings 'true');
+        CREATE TABLE two PARTITION OF whole FOR VALUES IN (4, 5, 6);
+        INSERT INTO two SELECT x, y FROM c WHERE y >= 4;
+        SET enable_partitionwise_aggregate = on""")
+    mongo.c.delete_many({"y": {"$gte": 4}})
+    assert sorted(connection.execute(query.replace("FROM c", "FROM whole")).fetchall(), key=repr) == expected
 
 
 def test_partitions_are_read_side_by_side(connection, write_file, make_table, mongo, live_server):
@@ -521,6 +562,11 @@ def test_a_table_that_may_warn_is_not_read_by_each_worker(connection, write_file
     notices = []
     connection.add_notice_handler(lambda notice: notices.append(notice.message_primary))
     query = "SELECT o._id, l.name FROM orders o JOIN labels l ON o.x = l.x"
+    connection.execute("CREATE FOREIGN TABLE silent (x int, name text) SERVER labels_files OPTIONS (collection 'c', parallel_workers '0')")
+    plan = explain(connection, query.replace("labels", "silent"), "COSTS OFF")
+    assert runs_in_workers(plan, "silent"), plan  # what would happen
+    plan = explain(connection, query, "COSTS OFF")
+    assert runs_in_workers(plan, "orders") and not runs_in_workers(plan, "labels"), plan
     assert len(connection.execute(query).fetchall()) == 3000
     assert notices == ['50 values of 1 column of foreign table "labels" were read as NULL because they do not fit']
 
