@@ -21,10 +21,10 @@ namespace mongoferry::fdw {
 
 namespace {
 
-/* In units of the planner's costs: what the server does to a document that it only counts or adds up; far less than
- * what it costs to have it here. */
-constexpr Cost grouped_document_cost = 0.002;
-constexpr Cost group_cost = 0.01;
+/* What it costs the server to put a document into its group, and to add it up; little against having it here. */
+Cost cost_of_grouping(double documents, int aggregates) {
+    return documents * cpu_operator_cost * (0.5 + 0.1 * aggregates);
+}
 
 /* Grouping by another equality than the type's own is not MongoDB's. */
 bool is_default_equality(const SortGroupClause *clause, const Expr *expression) {
@@ -43,17 +43,20 @@ struct Pieces {
     PathTarget *target; /* keys and aggregates */
 };
 
-bool add_key(Pieces *pieces, Expr *expression, const SortGroupClause *clause) {
-    if (!is_default_equality(clause, expression) || query::refusal_of_key(reinterpret_cast<Node *>(expression)))
-        return false;
+/* NULL, or why it can't be one. */
+const char *add_key(Pieces *pieces, Expr *expression, const SortGroupClause *clause) {
+    if (const char *refusal = query::refusal_of_key(reinterpret_cast<Node *>(expression)))
+        return refusal;
+    if (!is_default_equality(clause, expression))
+        return "a key is compared by another equality than its type's own";
     /* The same as a parameter would be replaced by the row's value in the expressions that are evaluated before. */
     if (!contain_var_clause(reinterpret_cast<Node *>(expression)))
-        return false;
+        return "a key is the same for all rows";
     if (!list_member(pieces->keys, expression)) {
         pieces->keys = lappend(pieces->keys, expression);
         add_column_to_pathtarget(pieces->target, expression, clause->tleSortGroupRef);
     }
-    return true;
+    return nullptr;
 }
 
 void add_aggregates(Pieces *pieces, Node *expression) {
@@ -65,8 +68,8 @@ void add_aggregates(Pieces *pieces, Node *expression) {
     }
 }
 
-/* False if a key can't be one on the server. */
-bool find_pieces(const Query *query, const PathTarget *target, const List *having, Pieces *pieces) {
+/* NULL, or why a key can't be one on the server. */
+const char *find_pieces(const Query *query, const PathTarget *target, const List *having, Pieces *pieces) {
     pieces->target = create_empty_pathtarget();
     ListCell *cell;
     int column = 0;
@@ -75,14 +78,15 @@ bool find_pieces(const Query *query, const PathTarget *target, const List *havin
         const Index reference = get_pathtarget_sortgroupref(target, column++);
         const SortGroupClause *clause =
             reference ? get_sortgroupref_clause_noerr(reference, query->groupClause) : nullptr;
-        if (clause && !add_key(pieces, expression, clause))
-            return false;
+        if (clause)
+            if (const char *refusal = add_key(pieces, expression, clause))
+                return refusal;
         if (!clause)
             add_aggregates(pieces, reinterpret_cast<Node *>(expression));
     }
     foreach (cell, having)
         add_aggregates(pieces, static_cast<Node *>(lfirst(cell)));
-    return true;
+    return nullptr;
 }
 
 /* All keys of the clause are among the pieces. */
@@ -101,17 +105,22 @@ bool has_all_keys(const List *clauses, const PathTarget *target) {
 
 /* Of the conditions of HAVING those that the server can check go into the query; the others are returned. Without keys
  * the one row may be made here (query/group.h), so all are checked here. */
-List *choose_having(query::RemoteQuery *remote, const RelationInfo *below, const List *having) {
+List *choose_having(PlannerInfo *root, const RelOptInfo *input, query::RemoteQuery *remote, const RelationInfo *below,
+                    const List *having) {
     List *local = NIL;
     ListCell *cell;
     foreach (cell, having) {
         query::RemoteQuery with_condition = *remote;
         with_condition.having = lappend(list_copy(remote->having), lfirst(cell));
-        if (remote->group_keys != NIL && !contain_volatile_functions(static_cast<Node *>(lfirst(cell))) &&
-            try_command(with_condition, below->tables, below->relations).sendable)
-            *remote = with_condition;
-        else
-            local = lappend(local, lfirst(cell));
+        if (remote->group_keys != NIL && !contain_volatile_functions(static_cast<Node *>(lfirst(cell)))) {
+            const query::Command trial = try_command(with_condition, below->tables, below->relations);
+            if (trial.sendable) {
+                *remote = with_condition;
+                continue;
+            }
+            note_stage(root, input, "HAVING", trial.reasons);
+        }
+        local = lappend(local, lfirst(cell));
     }
     return local;
 }
@@ -134,29 +143,38 @@ void add_path_for(PlannerInfo *root, const RelationInfo *below, double documents
     path->relations = below->relations;
     path->local_conditions = local_conditions;
     const double rows = local_path->rows;
+    const TableDescription *table = static_cast<const TableDescription *>(linitial(info->tables));
     const int aggregates = list_length(remote.output) - list_length(remote.group_keys);
-    const TableDescription *table = static_cast<const TableDescription *>(linitial(below->tables));
-    info->estimate.server_cost = below->estimate.server_cost +
-                                 documents * (grouped_document_cost + cpu_operator_cost * 0.1 * Max(aggregates, 1));
+    info->estimate = below->estimate;
+    info->estimate.server_cost += cost_of_grouping(documents, aggregates);
     const Cost startup = table->planning.startup_cost + info->estimate.server_cost;
-    const Cost total = startup + cost_of_sending(table, rows, bytes_of_values(target->width)) +
-                       rows * (group_cost + cpu_tuple_cost) + target->cost.startup + rows * target->cost.per_tuple;
+    const Cost total = startup + cost_of_sending(table, rows, bytes_of_values(local_path->pathtarget->width)) +
+                       rows * cpu_tuple_cost + target->cost.startup + rows * target->cost.per_tuple;
     add_path(output, reinterpret_cast<Path *>(make_foreign_upper_path(root, output, target, rows, startup, total, NIL,
                                                                       local_path, list_make1(path))));
 }
 
 } // namespace
 
-void add_group_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output, const GroupPathExtraData *extra) {
+void add_group_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output, const GroupPathExtraData *extra,
+                    bool partial) {
     const Query *query = root->parse;
     const RelationInfo *below = static_cast<const RelationInfo *>(input->fdw_private);
-    if (query->groupingSets != NIL || below->remote.grouped)
+    if (below->remote.grouped || (extra->patype == PARTITIONWISE_AGGREGATE_PARTIAL) != partial)
         return;
-    if (extra->patype != PARTITIONWISE_AGGREGATE_NONE && extra->patype != PARTITIONWISE_AGGREGATE_FULL)
+    if (query->groupingSets != NIL) {
+        note_reason(relation_names(root, input), "grouping", "there is no rule for grouping sets");
         return;
-    const List *having = reinterpret_cast<const List *>(extra->havingQual);
+    }
+    const List *having = partial ? NIL : reinterpret_cast<const List *>(extra->havingQual);
     Pieces pieces{};
-    if (!find_pieces(query, output->reltarget, having, &pieces) || !has_all_keys(query->groupClause, pieces.target))
+    const char *refusal = find_pieces(query, output->reltarget, having, &pieces);
+    if (refusal || !has_all_keys(query->groupClause, pieces.target)) {
+        note_reason(relation_names(root, input), "grouping", refusal ? refusal : "a key is not among the columns");
+        return;
+    }
+    /* Here a Var besides the keys would have to come along. */
+    if (partial && list_length(pieces.target->exprs) < list_length(output->reltarget->exprs))
         return;
     query::RemoteQuery remote = below->remote;
     remote.grouped = true;
@@ -169,7 +187,7 @@ void add_group_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output, co
         note_stage(root, input, "grouping", trial.reasons);
         return;
     }
-    List *local_conditions = choose_having(&remote, below, having);
+    List *local_conditions = choose_having(root, input, &remote, below, having);
     set_pathtarget_cost_width(root, pieces.target);
     Path *local_path = copy_local_path(output, pieces.target);
     if (local_path)
@@ -188,8 +206,12 @@ void add_distinct_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output)
         const Index reference = get_pathtarget_sortgroupref(target, i);
         const SortGroupClause *clause =
             reference ? get_sortgroupref_clause_noerr(reference, query->distinctClause) : nullptr;
-        if (!clause || !add_key(&pieces, static_cast<Expr *>(list_nth(target->exprs, i)), clause))
+        const char *refusal = clause ? add_key(&pieces, static_cast<Expr *>(list_nth(target->exprs, i)), clause)
+                                     : "a column is not compared";
+        if (refusal) {
+            note_reason(relation_names(root, input), "DISTINCT", refusal);
             return;
+        }
     }
     /* The local path gives the target's columns, so these must be the pieces. */
     if (list_length(pieces.keys) != list_length(target->exprs))
@@ -198,8 +220,12 @@ void add_distinct_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output)
     remote.grouped = true;
     remote.group_keys = pieces.keys;
     remote.output = pieces.keys;
-    Path *local_path = copy_local_path(output, nullptr);
-    if (local_path && try_command(remote, below->tables, below->relations).sendable)
+    const query::Command trial = try_command(remote, below->tables, below->relations);
+    if (!trial.sendable) {
+        note_stage(root, input, "DISTINCT", trial.reasons);
+        return;
+    }
+    if (Path *local_path = copy_local_path(output, nullptr))
         add_path_for(root, below, input->rows, output, target, remote, NIL, local_path);
 }
 

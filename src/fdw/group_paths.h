@@ -12,9 +12,10 @@ extern "C" {
 
 namespace mongoferry::fdw {
 
-/* Adds a path to the relation of the stage UPPERREL_GROUP_AGG if all of it can be done on the server; conditions of
- * HAVING may stay here. */
-void add_group_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output, const GroupPathExtraData *extra);
+/* Adds a path to the relation of the stage UPPERREL_GROUP_AGG, or UPPERREL_PARTIAL_GROUP_AGG (partial), if all of it
+ * can be done on the server; conditions of HAVING may stay here. */
+void add_group_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output, const GroupPathExtraData *extra,
+                    bool partial);
 
 /* The same for SELECT DISTINCT, at UPPERREL_DISTINCT. */
 void add_distinct_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output);

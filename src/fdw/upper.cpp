@@ -34,7 +34,9 @@ void get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptI
     }
     switch (stage) {
     case UPPERREL_GROUP_AGG:
-        add_group_path(root, input, output, static_cast<const GroupPathExtraData *>(extra));
+    case UPPERREL_PARTIAL_GROUP_AGG:
+        add_group_path(root, input, output, static_cast<const GroupPathExtraData *>(extra),
+                       stage == UPPERREL_PARTIAL_GROUP_AGG);
         break;
     case UPPERREL_DISTINCT:
         add_distinct_path(root, input, output);

@@ -10,7 +10,6 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/lsyscache.h"
-#include "utils/pg_locale.h"
 }
 
 namespace mongoferry::query {

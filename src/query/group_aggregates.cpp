@@ -13,6 +13,7 @@
 #include "query/group_aggregates.h"
 
 #include "bson/objectid_type_id.h"
+#include "pg/compat.h"
 
 extern "C" {
 #include "catalog/pg_aggregate.h"
@@ -21,7 +22,6 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/pg_locale.h"
 }
 
 #include <cmath>
@@ -466,7 +466,7 @@ bool guard_equal_texts(const Argument &argument, bool is_minimum) {
 
 const char *extreme_of(const Argument &argument, bool is_minimum) {
     const Oid collation = argument.aggregate->inputcollid;
-    if (argument.type == TEXTOID && OidIsValid(collation) && !lc_collate_is_c(collation))
+    if (argument.type == TEXTOID && !collation_is_c(collation))
         return not_sent(argument.stage->translation, argument.aggregate,
                         "the order of text depends on the collation, and MongoDB's is that of \"C\"");
     if (argument.type == FLOAT8OID && !(guard_nan(argument) && guard_negative_zero(argument)))
@@ -498,6 +498,30 @@ bool add_average(const Argument &argument, bool in_double, Finish *finish) {
     *finish = {in_double ? FinishKind::average_float64 : FinishKind::average_numeric,
                {part_of(stage, sum, in_double ? FLOAT8OID : NUMERICOID), part_of(stage, count, INT8OID), 0}};
     return true;
+}
+
+/* The state of avg(smallint) and avg(integer). */
+bool add_partial_average(const Argument &argument, Finish *finish) {
+    GroupStage *stage = argument.stage;
+    const char *sum = sum_of(argument, false);
+    if (!sum)
+        return false;
+    const char *count = accumulate(argument, Accumulation::count);
+    *finish = {FinishKind::int8_pair, {part_of(stage, count, INT8OID), part_of(stage, sum, INT8OID), 0}};
+    return true;
+}
+
+/* Of a partial aggregate, whose rows are combined here: whether its state is a value that can be made here. */
+bool has_plain_state(Method method, Oid state_type) {
+    switch (method) {
+    case Method::spread:
+    case Method::average_double:
+        return false;
+    case Method::average:
+        return state_type == INT8ARRAYOID;
+    default:
+        return state_type != INTERNALOID;
+    }
 }
 
 /* The field of an aggregate that the server finishes; NULL if it can't be sent. */
@@ -575,8 +599,9 @@ const Aggref *find_distinct_aggregate(const List *expressions) {
 bool add_aggregate(GroupStage *stage, const Aggref *aggregate, Finish *finish, const char **known) {
     Translation *translation = stage->translation;
     *known = nullptr;
-    if (aggregate->aggsplit != AGGSPLIT_SIMPLE || aggregate->aggkind != AGGKIND_NORMAL || aggregate->aggvariadic ||
-        list_length(aggregate->args) > 1)
+    const bool is_partial = aggregate->aggsplit == AGGSPLIT_INITIAL_SERIAL;
+    if ((aggregate->aggsplit != AGGSPLIT_SIMPLE && !is_partial) || aggregate->aggkind != AGGKIND_NORMAL ||
+        aggregate->aggvariadic || list_length(aggregate->args) > 1)
         return refuse(translation, aggregate, "there is no rule for this form of aggregate");
     if (aggregate->aggorder != NIL)
         return refuse(translation, aggregate, "there is no rule for an aggregate with ORDER BY");
@@ -590,6 +615,8 @@ bool add_aggregate(GroupStage *stage, const Aggref *aggregate, Finish *finish, c
     AggregateRule rule;
     if (!find_rule(aggregate, argument.type, &rule))
         return refuse(translation, aggregate, refusal_of(aggregate, argument.type));
+    if (is_partial && !has_plain_state(rule.method, aggregate->aggtranstype))
+        return refuse(translation, aggregate, "the partial state of this aggregate is PostgreSQL's own");
     argument.distinct = aggregate->aggdistinct != NIL && repeats_matter(rule.method);
     if (argument.distinct) {
         const bool is_integer = argument.type == INT2OID || argument.type == INT4OID || argument.type == INT8OID;
@@ -605,6 +632,8 @@ bool add_aggregate(GroupStage *stage, const Aggref *aggregate, Finish *finish, c
     }
     if (rule.method == Method::spread)
         return add_spread(argument, rule.finish, finish);
+    if (rule.method == Method::average && is_partial)
+        return add_partial_average(argument, finish);
     if (rule.method == Method::average || rule.method == Method::average_double)
         return add_average(argument, rule.method == Method::average_double, finish);
     *known = add_finished(argument, rule.method);
@@ -636,6 +665,9 @@ const RuleText *aggregate_rule_texts(int *count) {
         {"aggregates", "GROUP BY, SELECT DISTINCT", "$group",
          "integers, numeric, double precision, boolean, text of a deterministic collation, objectid, uuid, dates and "
          "times"},
+        {"aggregates", "partial aggregates over partitions", "as above",
+         "count, sum of smallint, integer and double precision, avg of smallint and integer, min, max, bool_and, "
+         "bool_or"},
         {"aggregates", "HAVING", "$match after $group", "conditions on aggregates that the server finishes"},
     };
     *count = lengthof(texts);
