@@ -86,7 +86,8 @@ ServerValue *key_condition(Translation *outer, Translation *inner, const Join &j
     foreach (cell, join.keys) {
         const JoinKey *key = static_cast<const JoinKey *>(lfirst(cell));
         ServerValue *outer_value = translate_value(outer, key->outer);
-        ServerValue *inner_value = translate_value(inner, key->inner);
+        /* As it is: what is odd there equals no native key, and an index serves. */
+        ServerValue *inner_value = translate_operand(inner, key->inner);
         if (!outer_value || !inner_value)
             return nullptr;
         const char *name = psprintf("k%d", foreach_current_index(cell));
@@ -148,6 +149,12 @@ void add_probe(Command *command, int table, FilterNode *const *filters, int filt
     probe->filter_count = filter_count + 1;
 }
 
+/* Which documents give trouble could be asked of one table at most. */
+bool may_fail(Translation *translation) {
+    not_sent(translation, nullptr, "its condition computes something that may raise an error");
+    return false;
+}
+
 bool append_join(Translation *translation, const RemoteQuery &query, int table, Command *command) {
     const Join join = join_from_list(static_cast<const List *>(list_nth(query.joins, table - 1)));
     const char *field = joined_field(table);
@@ -166,6 +173,8 @@ bool append_join(Translation *translation, const RemoteQuery &query, int table, 
         filters[foreach_current_index(cell)] = node;
     }
     translation->reasons = list_concat(translation->reasons, inner.reasons);
+    if (sendable && inner.troubles != NIL)
+        return may_fail(translation);
     if (!sendable)
         return false;
     filters[own_count] = expression_node(condition);
@@ -201,6 +210,8 @@ bool append_join_stages(Translation *translation, const RemoteQuery &query, Comm
     for (int table = 1; table <= list_length(query.joins); ++table)
         if (!append_join(translation, query, table, command))
             return false;
+    if (translation->troubles != NIL)
+        return may_fail(translation);
     /* What the joins' keys and conditions rely on in tables that were joined before: those tables are probed whole, for
      * a document that is odd there may match what the server does not see. */
     add_probe(command, 0, command->filters, command->filter_count, odd_uses_filter(translation, 0));
