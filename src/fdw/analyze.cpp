@@ -256,6 +256,8 @@ double sample_live(Relation relation, const TableDescription *table, int wanted,
         statistics.documents > wanted ? static_cast<double>(statistics.documents) : count_now(table->source);
     request->limit = wanted;
     request->sample = true;
+    if (request->batch_size == 0) /* as much at once as the server's reply holds */
+        request->batch_size = wanted;
     if (statistics.documents > 0 && statistics.bytes > 0)
         request->sample_on_disk =
             static_cast<double>(statistics.bytes) / static_cast<double>(statistics.documents) * wanted >

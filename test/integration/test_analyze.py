@@ -127,6 +127,19 @@ def test_a_large_sample_may_use_the_disk(psql, make_table, analyze):
         assert next(command for command in fake.commands if "aggregate" in command)["allowDiskUse"] is True
 
 
+def test_a_random_cursor_without_luck(psql, make_table, analyze, connection):
+    """$sample on a random cursor gives up when it meets the same documents too often; that is tried again."""
+    unlucky = {"ok": 0, "code": 28799, "codeName": "Location28799", "errmsg": "$sample stage could not find a non-duplicate document"}
+    reply = {"cursor": {"id": 0, "ns": "shop.things", "firstBatch": [{"_id": 1}]}, "ok": 1}
+    answers = [unlucky, unlucky, reply, unlucky, unlucky, unlucky]
+    with FakeMongo({"collstats": {"count": 10**6, "size": 10**8, "ok": 1}, "aggregate": lambda *_: answers.pop(0)}) as fake:
+        psql(f"CREATE SERVER fake FOREIGN DATA WRAPPER mongoferry OPTIONS (uri '{fake.uri}', database 'shop')")
+        make_table("fake")
+        assert analyze()[0] == 10**6
+        with pytest.raises(errors.FdwError):
+            connection.execute("ANALYZE things")
+
+
 def test_random_sampling_of_a_small_collection(psql, make_table, analyze):
     reply = {"cursor": {"id": 0, "ns": "shop.things", "firstBatch": [{"_id": 1}]}, "ok": 1}
     with FakeMongo({"collstats": {"count": 50, "size": 5000, "ok": 1}, "aggregate": reply}) as fake:

@@ -20,6 +20,22 @@ static void check_range(const Range &range) {
                     "The bounds of the chunk were made for a file.", "Split the source again.");
 }
 
+/* A random cursor that meets the same documents again and again gives up (28799): a matter of luck. */
+template <typename Open>
+static void open_sample(Open &&open) {
+    constexpr int32_t no_new_document = 28799;
+    constexpr int tries = 3;
+    for (int attempt = 1;; ++attempt) {
+        try {
+            open();
+            return;
+        } catch (const ServerError &error) {
+            if (error.code != no_new_document || attempt == tries)
+                throw;
+        }
+    }
+}
+
 void LiveSource::open(const Request &request) {
     check_range(request.range);
     is_empty_range_ = false;
@@ -28,6 +44,10 @@ void LiveSource::open(const Request &request) {
     const auto open_cursor = [&](IdRangeForm form) {
         cursor_.open(database, collection, build_find_command(request, collection, form), request.batch_size);
     };
+    if (request.sample) {
+        open_sample([&] { open_cursor(IdRangeForm::index); });
+        return;
+    }
     if (!has_id_bounds(request.range)) {
         open_cursor(IdRangeForm::index);
         return;
