@@ -448,6 +448,30 @@ def test_rows_that_are_checked_again_after_a_lock(make_tables, connect):
         assert outcome == [[(f"name {i}", int(i in (3, 5))) for i in (1, 3, 5, 7, 9)]]
 
 
+def test_a_join_condition_that_the_scan_checks_is_checked_again_after_a_lock(schema, connect, mongo, live_server):
+    """EvalPlanQual with a nested loop that looks up by key: the foreign row no longer fits the local row's new key."""
+    mongo.things.insert_many([{"_id": i, "name": f"name {i}"} for i in range(5000)])
+    schema.execute(f"CREATE FOREIGN TABLE things (_id int, name text) SERVER {live_server} OPTIONS (fdw_startup_cost '1')")
+    schema.execute("CREATE TABLE referring (id int, thing int); INSERT INTO referring VALUES (1, 1), (2, 2); ANALYZE referring")
+    query = "SELECT id, name FROM referring JOIN things ON _id = thing ORDER BY id FOR UPDATE OF referring"
+    other = connect()
+    other.execute("SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET enable_sort = off")
+    plan = explain(other, query)
+    assert "Filter: (referring.thing = things._id)" in plan and "Decoded Before Filter: _id" in plan, plan
+    writer = connect()
+    writer.execute("BEGIN; UPDATE referring SET thing = 50 WHERE id = 1")
+    outcome = []
+    waiting = threading.Thread(target=lambda: outcome.append(other.execute(query).fetchall()))
+    waiting.start()
+    for _ in range(600):
+        if schema.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
+            break
+        time.sleep(0.05)
+    writer.execute("COMMIT")
+    waiting.join(60)
+    assert outcome == [[(2, "name 2")]]
+
+
 # --- other sources, and how much is read ------------------------------------------------------------------------------
 
 
