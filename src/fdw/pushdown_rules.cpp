@@ -5,6 +5,7 @@
 #include "pg/set_returning.h"
 #include "query/condition_rules.h"
 #include "query/function_rules.h"
+#include "query/group_aggregates.h"
 
 extern "C" {
 PGDLLEXPORT PG_FUNCTION_INFO_V1(mongoferry_pushdown_rules);
@@ -31,6 +32,8 @@ extern "C" Datum mongoferry_pushdown_rules(PG_FUNCTION_ARGS) {
     const query::RuleText *rules = query::condition_rule_texts(&count);
     fdw::put_rules(rows, rules, count);
     rules = query::function_rule_texts(&count);
+    fdw::put_rules(rows, rules, count);
+    rules = query::aggregate_rule_texts(&count);
     fdw::put_rules(rows, rules, count);
     return 0;
 }

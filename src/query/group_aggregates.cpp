@@ -213,14 +213,10 @@ void add_trouble(const Argument &argument, ServerValue *trouble) {
     translation->troubles = lappend(translation->troubles, trouble);
 }
 
-/* A number as Decimal128 with PostgreSQL's scale: $toDecimal alone would give a double of 5 fourteen zeros. */
+/* A number as Decimal128 with PostgreSQL's scale. (Values of numeric are no doubles, see function_rules.h: of a double
+ * of 5 $toDecimal would make 5.00000000000000.) */
 ServerValue *as_decimal(Oid type, ServerValue *value) {
-    if (type != NUMERICOID)
-        return operation_of("$toDecimal", operation_of("$toLong", value));
-    ServerValue *x = variable_value("x");
-    ServerValue *is_double = operation("$eq", {operation_of("$type", x), text_value("double")});
-    return let_x(value, operation("$cond", {is_double, operation_of("$toDecimal", operation_of("$toLong", x)),
-                                            operation_of("$toDecimal", x)}));
+    return operation_of("$toDecimal", type == NUMERICOID ? value : operation_of("$toLong", value));
 }
 
 /* {value: key, text: …} of a number, null for null; the key may use $$x. */
@@ -644,31 +640,42 @@ bool add_aggregate(GroupStage *stage, const Aggref *aggregate, Finish *finish, c
 }
 
 const RuleText *aggregate_rule_texts(int *count) {
+    static constexpr const char *subject = "Groups and aggregates";
     static constexpr RuleText texts[] = {
-        {"aggregates", "count(*), count(x)", "$sum of 1", "any type that is sent as a value"},
-        {"aggregates", "sum(smallint), sum(integer)", "$sum of $toLong", "always"},
-        {"aggregates", "sum(bigint), sum(numeric)", "$sum of $toDecimal",
-         "while the sum of the magnitudes has fewer digits than Decimal128"},
-        {"aggregates", "sum(double precision), avg(double precision)", "$sum",
-         "while all values are integers and the sum of the magnitudes is below 2^53"},
-        {"aggregates", "avg(smallint, integer, bigint, numeric)", "$sum of values and of 1",
-         "as the sum; divided by PostgreSQL"},
-        {"aggregates", "min, max", "$min, $max",
-         "numbers without NaN, of equal numerics the same text, dates and times, objectid, text with COLLATE \"C\""},
-        {"aggregates", "bool_and, every, bool_or", "$min, $max", "always"},
-        {"aggregates", "var_pop, var_samp, variance, stddev_pop, stddev_samp, stddev",
-         "$sum of values, of squares and of 1",
-         "integers and numeric, while the sum of squares has fewer digits than Decimal128; finished by PostgreSQL"},
-        {"aggregates", "count(DISTINCT x); sum, avg, … (DISTINCT x) of integers", "$group by x, $group once more",
-         "one such argument; x as a key of GROUP BY"},
-        {"aggregates", "… FILTER (WHERE condition)", "$cond", "an exact condition"},
-        {"aggregates", "GROUP BY, SELECT DISTINCT", "$group",
-         "integers, numeric, double precision, boolean, text of a deterministic collation, objectid, uuid, dates and "
-         "times"},
-        {"aggregates", "partial aggregates over partitions", "as above",
+        {subject, "GROUP BY, SELECT DISTINCT", "{$group: {_id: {k0: …}}}",
+         "keys are smallint, integer, bigint, numeric, double precision, boolean, text of a deterministic collation, "
+         "objectid, uuid, date, timestamp, timestamptz: columns, or expressions for which there is a rule"},
+        {subject, "count(*), count(x)", "{$sum: 1}, of values that are not null", "always"},
+        {subject, "sum(smallint), sum(integer)", "{$sum: {$toLong: x}}", "always"},
+        {subject, "sum(bigint)", "{$sum: {$toDecimal: x}}", "always"},
+        {subject, "sum(numeric)", "{$sum: {$toDecimal: x}}",
+         "trouble: the sum of the magnitudes has more digits than Decimal128"},
+        {subject, "avg(smallint), avg(integer), avg(bigint), avg(numeric)", "sum and count",
+         "as the sum; PostgreSQL divides"},
+        {subject, "sum(double precision), avg(double precision)", "{$sum: x}",
+         "trouble: a value that is no integer, for its sums depend on the order of adding; the sum of the magnitudes "
+         "is "
+         "2^53 or more"},
+        {subject, "var_pop, var_samp, variance, stddev_pop, stddev_samp, stddev",
+         "count, sum and {$sum: {$multiply: [x, x]}}",
+         "of integers and numeric; PostgreSQL does the rest; trouble: the sum of squares has more digits than "
+         "Decimal128"},
+        {subject, "stddev … of double precision and real", nullptr, "its last digits depend on the order of the rows"},
+        {subject, "min, max", "$min, $max",
+         "of integers, numeric, double precision, date, timestamp, timestamptz, objectid, text under collation \"C\"; "
+         "trouble: NaN, -0, and equal numeric values that read differently (1.0, 1.00)"},
+        {subject, "bool_and, every, bool_or", "$min, $max", "always"},
+        {subject, "count(DISTINCT x); sum, avg, stddev … (DISTINCT x) of integers",
+         "$group by x, then $group once more", "all with one argument; x is what could be a key"},
+        {subject, "aggregate(x) FILTER (WHERE condition)", "{$cond: [condition, x, null]}", "the condition is exact"},
+        {subject, "HAVING", "$match behind $group",
+         "conditions for which there is a rule, on keys, and aggregates that the server finishes (not avg, stddev …); "
+         "others are checked here"},
+        {subject, "partial aggregates of partitions", "as above",
          "count, sum of smallint, integer and double precision, avg of smallint and integer, min, max, bool_and, "
          "bool_or"},
-        {"aggregates", "HAVING", "$match after $group", "conditions on aggregates that the server finishes"},
+        {subject, "array_agg, string_agg, jsonb_agg, percentile_cont …", nullptr, "there is no rule for it"},
+        {subject, "GROUPING SETS, ROLLUP, CUBE, DISTINCT ON", nullptr, "there is no rule for it"},
     };
     *count = lengthof(texts);
     return texts;
