@@ -1,19 +1,27 @@
 /* See guarded_call.h. */
 #include "bson/guarded_call.h"
 
+#include "bson/objectid_type_id.h"
+
 extern "C" {
 #include "access/transam.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/lsyscache.h"
 #include "utils/typcache.h"
 }
 
 namespace mongoferry::bson {
 
+/* Built in, or our own: it opens nothing that an error leaves behind. */
+static bool is_trusted_function(Oid function) {
+    return function < FirstNormalObjectId || get_func_rettype(function) == objectid_type_id();
+}
+
 BackendFunction *find_backend_function(Oid function, Oid parameter, MemoryContext context) {
     BackendFunction *found = static_cast<BackendFunction *>(MemoryContextAllocZero(context, sizeof(BackendFunction)));
     fmgr_info_cxt(function, &found->info, context);
     found->parameter = parameter;
-    found->is_trusted = function < FirstNormalObjectId;
+    found->is_trusted = is_trusted_function(function);
     return found;
 }
 
@@ -47,6 +55,18 @@ bool has_trusted_checks(Oid domain) {
     MemoryContextSwitchTo(previous);
     MemoryContextDelete(context);
     return trusted;
+}
+
+bool may_need_subtransaction(Oid type) {
+    const Oid element = get_base_element_type(type);
+    if (OidIsValid(element))
+        type = element;
+    const char kind = get_typtype(type);
+    if (kind == TYPTYPE_COMPOSITE || (kind == TYPTYPE_DOMAIN && !has_trusted_checks(type)))
+        return true;
+    Oid input, parameter;
+    getTypeInputInfo(getBaseType(type), &input, &parameter);
+    return !is_trusted_function(input);
 }
 
 /* Errors that say that the value is wrong, as opposed to the server's state. Input functions of some types speak of

@@ -19,6 +19,10 @@ BackendFunction *find_backend_function(Oid function, Oid parameter, MemoryContex
 /* True if the checks of a domain use built-in functions only. Plan time. */
 bool has_trusted_checks(Oid domain);
 
+/* True if values may be converted to the type by functions that run in a subtransaction where on_mismatch is 'null',
+ * which a parallel worker may not begin. Plan time. */
+bool may_need_subtransaction(Oid type);
+
 /* text is NUL-terminated, in the server's encoding. */
 Outcome call_input_function(const Converter &converter, Conversion &conversion, char *text, Datum *result);
 Outcome call_coercion(const Converter &converter, Conversion &conversion, Datum *value);

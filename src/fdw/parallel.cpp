@@ -1,6 +1,8 @@
 /* See parallel.h. The callbacks are declared in callbacks.h. */
 #include "fdw/parallel.h"
 
+#include "bson/guarded_call.h"
+#include "pg/compat.h"
 #include "pg/guard.h"
 #include "source/file/file_divider.h"
 
@@ -8,6 +10,7 @@
 
 extern "C" {
 #include "access/parallel.h"
+#include "access/table.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
@@ -144,8 +147,19 @@ bool may_warn(const TableDescription *table) {
     return false;
 }
 
-bool is_foreign_scan_parallel_safe(PlannerInfo *, RelOptInfo *, RangeTblEntry *) {
-    return true; /* we only read; a scan of a chunk is kept to its process by get_foreign_rel_size() */
+/* We only read, so it is safe, but for conversions that need a subtransaction. (A scan of a chunk is kept to its
+ * process by get_foreign_rel_size().) */
+bool is_foreign_scan_parallel_safe(PlannerInfo *root, RelOptInfo *relation, RangeTblEntry *entry) {
+    Relation table = table_open(entry->relid, NoLock);
+    const TableDescription *description = describe_table(table, relation->relid, planned_user(root, relation, entry));
+    table_close(table, NoLock);
+    for (int i = 0; i < description->fields.count; ++i) {
+        const query::Field &field = description->fields.fields[i];
+        if (field.path && field.options.on_mismatch == bson::OnMismatch::null &&
+            bson::may_need_subtransaction(field.type))
+            return false;
+    }
+    return true;
 }
 
 Size estimate_dsm_foreign_scan(ForeignScanState *, ParallelContext *) {

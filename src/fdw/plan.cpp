@@ -59,7 +59,8 @@ const char *reason_to_stay(const TableDescription *table) {
 /* Which of the relation's conditions are sent, and what can be done above them. */
 void choose_conditions(PlannerInfo *root, RelOptInfo *relation, RelationInfo *state) {
     const char *stays = reason_to_stay(state->table);
-    state->exact = !stays && !state->chunk_bounds;
+    /* The rows of an unwound table are made here: the server has only the documents. */
+    state->exact = !stays && !state->chunk_bounds && !state->table->fields.unwind;
     query::Translation translation{};
     translation.tables = translated_tables(state->tables);
     translation.table_count = 1;
