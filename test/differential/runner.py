@@ -243,8 +243,11 @@ class Runner:
         self.pushed.apply({**schema.settings, **schema.plan_settings})
         self.kept.apply(schema.settings)
         if schema.analyzed:
-            for table in schema.tables:
-                self.pushed.run(f"ANALYZE {table.name}")  # which documents that do not fit may make fail
+            # On both sides, because the planner tries conditions on what it knows, and some raise errors. Documents that do
+            # not fit may make it fail.
+            for side in self.sides.values():
+                for table in schema.tables:
+                    side.run(f"ANALYZE {table.name}")
 
     def ddl(self, schema, tables=None):
         """The statements that make the foreign tables on both sides."""

@@ -94,8 +94,8 @@ class Collection:
 
 @dataclass
 class Schema:
-    """`settings` are the session's on both sides; `plan_settings` only where pushdown is on: they choose among plans, as
-    does whether the tables there are `analyzed`."""
+    """`settings` are the session's on both sides; `plan_settings` only where pushdown is on: they choose among plans.
+    `analyzed`: whether ANALYZE has seen the tables."""
 
     name: str
     collections: dict
