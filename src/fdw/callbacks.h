@@ -46,6 +46,8 @@ void begin_foreign_scan(ForeignScanState *node, int flags);
 TupleTableSlot *iterate_foreign_scan(ForeignScanState *node);
 void rescan_foreign_scan(ForeignScanState *node);
 void end_foreign_scan(ForeignScanState *node);
+/* Makes the command of a scan that has not started, for EXPLAIN. */
+void sketch_command(ForeignScanState *node);
 
 /* parallel.cpp */
 bool is_foreign_scan_parallel_safe(PlannerInfo *root, RelOptInfo *relation, RangeTblEntry *entry);
@@ -151,6 +153,7 @@ struct ScanState {
     List *placeholders;            /* of ExprState * */
     MemoryContext command_context; /* holds the command, made anew whenever the scan starts */
     query::Command command;
+    bool has_command;               /* one was made; not so while the scan has not started */
     bool command_is_known;          /* the command is that of placeholders' values, not only a sketch */
     source::Request *request;       /* owned by the query's memory context */
     ExprState *chunk_bounds;        /* NULL: the whole collection */

@@ -111,6 +111,8 @@ bool explain_asks_server = false;
 
 void explain_foreign_scan(ForeignScanState *node, ExplainState *explain) {
     const ScanState *state = static_cast<const ScanState *>(node->fdw_state);
+    if (!state->has_command) /* never executed */
+        sketch_command(node);
     const SourceOptions &source = state->table->source;
     if (source.dump) {
         ExplainPropertyText("Source", psprintf("dump of server \"%s\"", source.server->servername), explain);

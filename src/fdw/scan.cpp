@@ -134,6 +134,7 @@ void make_scan_command(ForeignScanState *node, ScanState *state, bool known) {
     query::RemoteQuery query = state->query;
     if (known && state->placeholders != NIL)
         query = query::with_values(query, evaluate_placeholders(node, state));
+    state->has_command = true;
     state->command_is_known = known || state->placeholders == NIL;
     state->command = query::make_command(query, state->tables, state->table_count, state->command_is_known);
     MemoryContextSwitchTo(caller_context);
@@ -307,6 +308,13 @@ bool next_row(const ScanState *state, TupleTableSlot *slot) {
 
 } // namespace
 
+void sketch_command(ForeignScanState *node) {
+    /* What is known before the query runs is shown as it is. */
+    List *expressions = reinterpret_cast<ForeignScan *>(node->ss.ps.plan)->fdw_exprs;
+    make_scan_command(node, static_cast<ScanState *>(node->fdw_state),
+                      !depends_on_execution(reinterpret_cast<Node *>(expressions), nullptr));
+}
+
 void begin_foreign_scan(ForeignScanState *node, int flags) {
     ForeignScan *scan = reinterpret_cast<ForeignScan *>(node->ss.ps.plan);
     const List *table_ids = static_cast<const List *>(list_nth(scan->fdw_private, private_tables));
@@ -328,8 +336,7 @@ void begin_foreign_scan(ForeignScanState *node, int flags) {
     }
     state->placeholders = expressions;
     if (flags & EXEC_FLAG_EXPLAIN_ONLY) {
-        /* What is known before the query runs is shown as it is. */
-        make_scan_command(node, state, !depends_on_execution(reinterpret_cast<Node *>(scan->fdw_exprs), nullptr));
+        sketch_command(node);
         return;
     }
 

@@ -66,3 +66,11 @@ def test_explain_asks_the_server_where_the_setting_says_so(tables):
     tables.execute("SET mongoferry.remote_explain = on")
     assert "winningPlan" in plan()
     assert "executionStats" in plan("(ANALYZE)") and "executionStats" not in plan()
+
+
+def test_a_scan_that_never_ran_shows_its_command(tables):
+    """The local plan beside an aggregate has one too."""
+    query = "EXPLAIN (ANALYZE, COSTS OFF) SELECT count(*) FROM orders WHERE name = 'n5'"
+    lines = [line for (line,) in tables.execute(query)]
+    commands = [line for line in lines if "Command: " in line]
+    assert len(commands) == 2 and all('"n5"' in command for command in commands), "\n".join(lines)
