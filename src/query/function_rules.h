@@ -4,7 +4,7 @@
  *
  * A rule is exact for native documents (translation.h): the same value as PostgreSQL's, null for NULL, never an error
  * on the server. Where PostgreSQL would raise an error, or the two might differ for certain documents, the rule adds a
- * trouble to the translation; the value for these documents is anything. POD world.
+ * trouble to the translation; the value for these documents is null, or one of the type. POD world.
  *
  * What rules expect of translate_value(), and give: integers as any BSON number, double precision as double, int or
  * long, numeric as decimal, int or long, text as string, timestamptz, timestamp (in UTC) and date (its midnight in UTC)

@@ -5,10 +5,8 @@
 
 namespace mongoferry::query {
 
-/* Adds the trouble that a result lies outside of the range of an integer type. */
-void add_range_trouble(Translation *translation, ServerValue *result, Oid type);
-ServerValue *smallest_integer(Oid type);
-ServerValue *largest_integer(Oid type);
+/* A result of the call's integer type, or null where it is out of range, which is trouble. */
+ServerValue *integer_result(const Call &call, ServerValue *result);
 
 /* A double made whole by $round, $trunc, $ceil or $floor. */
 ServerValue *rounded_float64(const char *name, ServerValue *value);

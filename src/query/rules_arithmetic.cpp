@@ -14,15 +14,15 @@ namespace mongoferry::query {
 
 /* --- integers ---------------------------------------------------------------------------------------------------- */
 
-ServerValue *smallest_integer(Oid type) {
+static ServerValue *smallest_integer(Oid type) {
     return integer_value(type == INT2OID ? PG_INT16_MIN : type == INT4OID ? PG_INT32_MIN : PG_INT64_MIN);
 }
 
-ServerValue *largest_integer(Oid type) {
+static ServerValue *largest_integer(Oid type) {
     return integer_value(type == INT2OID ? PG_INT16_MAX : type == INT4OID ? PG_INT32_MAX : PG_INT64_MAX);
 }
 
-void add_range_trouble(Translation *translation, ServerValue *result, Oid type) {
+static void add_range_trouble(Translation *translation, ServerValue *result, Oid type) {
     add_trouble(translation, with_name("result", result, [&](ServerValue *value) {
                     return any_of({operation("$gt", {value, largest_integer(type)}),
                                    all_of({is_something(value), operation("$lt", {value, smallest_integer(type)})})});
@@ -44,10 +44,15 @@ static ServerValue *exact_operation(const char *name, ServerValue *left, ServerV
     return operation(name, {left, right});
 }
 
-/* The result in range, or anything. */
-static ServerValue *integer_result(const Call &call, ServerValue *result) {
+ServerValue *integer_result(const Call &call, ServerValue *result) {
     add_range_trouble(call.translation, result, call.type);
-    return call.type == INT8OID ? converted(result, "long") : result;
+    if (call.type == INT8OID)
+        return converted(result, "long");
+    return with_name("result", result, [&](ServerValue *known) {
+        return choice(all_of({operation("$gte", {known, smallest_integer(call.type)}),
+                              operation("$lte", {known, largest_integer(call.type)})}),
+                      known, null_value());
+    });
 }
 
 static ServerValue *integer_operation(const Call &call, const char *name) {

@@ -23,9 +23,7 @@ static ServerValue *widen_integer(const Call &call) {
 
 static ServerValue *narrow_integer(const Call &call) {
     ServerValue *value = argument_value(call, 0);
-    if (value)
-        add_range_trouble(call.translation, value, call.type);
-    return value;
+    return value ? integer_result(call, value) : nullptr;
 }
 
 static ServerValue *integer_of_float64(const Call &call) {
@@ -33,24 +31,16 @@ static ServerValue *integer_of_float64(const Call &call) {
     if (!value)
         return nullptr;
     ServerValue *result = rounded_float64("$round", is_constant(value) ? value : converted(value, "double"));
-    /* 2^63 is the first double beyond bigint, the largest bigint is none. */
-    ServerValue *beyond = call.type == INT8OID ? float64_value(9223372036854775808.0) : nullptr;
-    add_trouble(call.translation, with_name("result", result, [&](ServerValue *known) {
-                    ServerValue *fits = all_of({operation("$gte", {known, smallest_integer(call.type)}),
-                                                beyond ? operation("$lt", {known, beyond})
-                                                       : operation("$lte", {known, largest_integer(call.type)})});
-                    return all_of({is_something(known), not_of(fits)});
-                }));
-    return converted(result, "long");
+    ServerValue *whole = converted(result, "long"); /* null for what no bigint can hold, NaN included */
+    add_trouble(call.translation, all_of({is_something(result), is_nothing(whole)}));
+    return integer_result(call, whole);
 }
 
 static ServerValue *integer_of_numeric(const Call &call) {
     ServerValue *value = decimal_argument(call, 0);
     if (!value)
         return nullptr;
-    ServerValue *result = rounded_decimal(call, value, 0);
-    add_range_trouble(call.translation, result, call.type);
-    return converted(result, "long");
+    return integer_result(call, rounded_decimal(call, value, 0));
 }
 
 static ServerValue *integer_of_boolean(const Call &call) {
