@@ -26,21 +26,25 @@ static ServerValue *narrow_integer(const Call &call) {
     return value ? integer_result(call, value) : nullptr;
 }
 
+/* Of a number without digits behind the point. */
+static ServerValue *integer_of_whole(const Call &call, ServerValue *number) {
+    ServerValue *whole = converted(number, "long"); /* null for what no bigint can hold, NaN included */
+    add_trouble(call.translation, all_of({is_something(number), is_nothing(whole)}));
+    return integer_result(call, whole);
+}
+
 static ServerValue *integer_of_float64(const Call &call) {
     ServerValue *value = argument_value(call, 0);
     if (!value)
         return nullptr;
-    ServerValue *result = rounded_float64("$round", is_constant(value) ? value : converted(value, "double"));
-    ServerValue *whole = converted(result, "long"); /* null for what no bigint can hold, NaN included */
-    add_trouble(call.translation, all_of({is_something(result), is_nothing(whole)}));
-    return integer_result(call, whole);
+    return integer_of_whole(call, rounded_float64("$round", is_constant(value) ? value : converted(value, "double")));
 }
 
 static ServerValue *integer_of_numeric(const Call &call) {
     ServerValue *value = decimal_argument(call, 0);
     if (!value)
         return nullptr;
-    return integer_result(call, rounded_decimal(call, value, 0));
+    return integer_of_whole(call, rounded_decimal(call, value, 0));
 }
 
 static ServerValue *integer_of_boolean(const Call &call) {

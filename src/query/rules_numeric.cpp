@@ -55,9 +55,14 @@ static ServerValue *numeric_operation(const Call &call, const char *name) {
         return nullptr;
     ServerValue *result = with_names("left", left, "right", right, [&](ServerValue *a, ServerValue *b) {
         ServerValue *divisor_fits = strcmp(name, "$mod") == 0 ? operation("$ne", {b, integer_value(0)}) : nullptr;
-        ServerValue *computed = strcmp(name, "$subtract") == 0
-                                    ? operation("$add", {a, operation("$multiply", {b, integer_value(-1)})})
-                                    : operation(name, {a, b});
+        ServerValue *zero = decimal_value("0");
+        ServerValue *computed = nullptr;
+        if (strcmp(name, "$subtract") == 0)
+            computed = operation("$add", {a, operation("$multiply", {b, integer_value(-1)})});
+        else if (strcmp(name, "$multiply") == 0)
+            computed = operation(name, {operation("$add", {a, zero}), operation("$add", {b, zero})});
+        else
+            computed = operation(name, {a, b});
         return choice(all_of({is_ordinary(a), is_ordinary(b), divisor_fits}), computed, null_value());
     });
     constexpr int digits_of_decimal = 34;
@@ -74,6 +79,7 @@ static ServerValue *subtract_numeric(const Call &call) {
     return numeric_operation(call, "$subtract");
 }
 
+/* 1E+3 * 0.5 shall be 500.0, not 5E+2: so the factors get an exponent that is no more than 0. */
 static ServerValue *multiply_numeric(const Call &call) {
     return numeric_operation(call, "$multiply");
 }
@@ -210,7 +216,7 @@ static ServerValue *fit_numeric(const Call &call) {
 
 // clang-format off
 static const FunctionRule rules[] = {
-    {"numeric + numeric, a - b, a * b", "{$add: [a, b]}, {$add: [a, {$multiply: [b, -1]}]}, {$multiply: [a, b]}, of Decimal128",
+    {"numeric + numeric, a - b, a * b", "{$add: [a, b]}, {$add: [a, {$multiply: [b, -1]}]}, {$multiply: [{$add: [a, 0]}, {$add: [b, 0]}]}, of Decimal128",
      "a result of 34 digits or more, NaN, infinity, and numbers beyond 1E±1000 are trouble", add_numeric, {F_NUMERIC_ADD}},
     {nullptr, nullptr, nullptr, subtract_numeric, {F_NUMERIC_SUB}},
     {nullptr, nullptr, nullptr, multiply_numeric, {F_NUMERIC_MUL}},

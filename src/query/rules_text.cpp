@@ -247,7 +247,13 @@ static ServerValue *concatenate_all(const Call &call) {
         return nullptr;
     ServerValue *texts = array_value({});
     for (int i = 0; i < list_length(call.arguments); ++i) {
-        const Oid type = getBaseType(exprType(argument(call, i)));
+        Node *node = argument(call, i);
+        const Oid type = getBaseType(exprType(node));
+        if (type == UNKNOWNOID && IsA(node, Const)) { /* a literal */
+            const Const *literal = reinterpret_cast<const Const *>(node);
+            append_item(texts, text_value(literal->constisnull ? "" : DatumGetCString(literal->constvalue)));
+            continue;
+        }
         if (reinterpret_cast<FuncExpr *>(call.expression)->funcvariadic || (type != TEXTOID && type != VARCHAROID))
             return not_sent(call.translation, call.expression, "concat() is sent for text only");
         ServerValue *value = argument_value(call, i);

@@ -2,10 +2,10 @@
  * Functions of timestamptz, timestamp and date. A timestamp's BSON date is read in UTC, a date is its midnight in UTC.
  *
  * Time zones are sent by their names in the IANA database, which both sides have, in whatever edition. Where the two
- * might read it differently, in a zone with daylight saving time, documents are trouble: before 1970 and from 2037 on
- * (MongoDB's copy may know single years only), and where a local time does not exist or exists twice (PostgreSQL takes
- * the standard time then). Without zones: before the year 1 and from 10000 on. What $dateTrunc, $dateToParts … give:
- * MongoDB manual, "Date Operators".
+ * might read it differently, in a zone with daylight saving time, documents are trouble: before 1971 and from 2037 on
+ * (copies differ in what they keep of such years), and where a local time does not exist or exists twice (PostgreSQL
+ * takes the standard time then). Without zones: before the year 1 and from 10000 on. What $dateTrunc, $dateToParts …
+ * give: MongoDB manual, "Date Operators".
  */
 #include "query/rule.h"
 
@@ -114,10 +114,10 @@ struct Window {
 };
 
 static constexpr Window years_1_to_9999 = {INT64CONST(-62135596800000), INT64CONST(253402300799999)};
-static constexpr Window years_1970_to_2036 = {0, INT64CONST(2114380799999)};
+static constexpr Window years_1971_to_2036 = {INT64CONST(31536000000), INT64CONST(2114380799999)};
 
 static Window window_of(const Zone &zone) {
-    return zone.is_fixed ? years_1_to_9999 : years_1970_to_2036;
+    return zone.is_fixed ? years_1_to_9999 : years_1971_to_2036;
 }
 
 static ServerValue *is_in_window(ServerValue *date, const Window &window) {
@@ -562,7 +562,7 @@ static const FunctionRule rules[] = {
     {"date_trunc(unit, timestamptz or timestamp), date_trunc(unit, timestamptz, zone)",
      "{$dateTrunc: {date: a, unit: …, timezone: …, startOfWeek: 'monday'}}; for hours and less the rest is subtracted",
      "unit is milliseconds, second, minute, hour, day, week, month, quarter or year, and it and the zone are constants; the session's zone or this one is UTC, GMT, Etc/GMT±n or Area/City; "
-     "before the year 1 and from 10000 on is trouble, with Area/City before 1970, from 2037 on, and where the new time does not exist or exists twice",
+     "before the year 1 and from 10000 on is trouble, with Area/City before 1971, from 2037 on, and where the new time does not exist or exists twice",
      truncate_timestamptz, {F_DATE_TRUNC_TEXT_TIMESTAMPTZ}},
     {nullptr, nullptr, nullptr, truncate_timestamptz_in, {F_DATE_TRUNC_TEXT_TIMESTAMPTZ_TEXT}},
     {nullptr, nullptr, nullptr, truncate_timestamp, {F_DATE_TRUNC_TEXT_TIMESTAMP}},
