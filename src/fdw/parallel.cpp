@@ -124,6 +124,10 @@ void add_parallel_path(PlannerInfo *root, RelOptInfo *relation, const RelationIn
     if (state->table->parallel_workers >= 0)
         relation->rel_parallel_workers = state->table->parallel_workers;
     const double pages = divisible_pages(state);
+    /* The planner gives a small partition workers too. Better that one of them reads all of it: dividing takes time. */
+    if (relation->reloptkind != RELOPT_BASEREL && relation->rel_parallel_workers < 0 &&
+        pages < min_parallel_table_scan_size && !may_warn(state->table))
+        return;
     const int workers = pages >= 0 ? compute_parallel_worker(relation, pages, -1, max_parallel_workers_per_gather) : 0;
     if (workers <= 0)
         return;

@@ -316,6 +316,21 @@ def test_a_server_that_ignores_ranges_has_one_reader(connection):
             command for command in server.commands if "limit" in command).items()
 
 
+@pytest.mark.parametrize("silent", ["count", "listcollections"])
+def test_a_server_that_refuses_questions_has_one_reader(connection, silent):
+    """Where a scan by one process would work, the other must not fail."""
+    stored = [{"_id": i, "x": i} for i in range(50)]
+    refusal = {"ok": 0, "code": 13, "codeName": "Unauthorized", "errmsg": "not authorized"}
+    answers = {"find": {"cursor": {"id": 0, "ns": "shop.c", "firstBatch": stored}, "ok": 1}, "count": {"n": 50, "ok": 1},
+               "listcollections": refusal, silent: refusal}
+    with FakeMongo(answers) as server:
+        connection.execute(f"""CREATE SERVER fake FOREIGN DATA WRAPPER mongoferry OPTIONS (uri '{server.uri}', database 'shop');
+                               CREATE FOREIGN TABLE c (x int) SERVER fake""")
+        force_parallel(connection, leader=False)
+        assert sorted(x for x, in rows(connection, "SELECT x FROM c")) == list(range(50))
+        assert silent in [next(iter(command)).lower() for command in server.commands]
+
+
 def test_each_process_connects_as_the_owner_of_a_view(mongo_with_auth, connection, connect, ordinary_role):
     import pymongo
 
@@ -446,6 +461,22 @@ def test_partitions_are_read_side_by_side(connection, write_file, make_table, mo
     assert rows(connection, query) == serial_rows(connection, query)
     aggregate = "SELECT x, count(*), sum(length(name)), min(_id) FROM whole GROUP BY x"
     assert rows(connection, aggregate) == serial_rows(connection, aggregate)
+
+
+def test_small_partitions_are_not_divided(connection, write_file, make_table):
+    path = write_file("c.bson", b"".join(map(bson.encode, documents(3000, 300))))
+    for name in ("one", "two"):
+        make_table(path, name=name)
+    connection.execute("""CREATE TABLE whole (_id int, x int) PARTITION BY LIST (x);
+                          CREATE FOREIGN TABLE a PARTITION OF whole FOR VALUES IN (1) SERVER one_files;
+                          CREATE FOREIGN TABLE b PARTITION OF whole FOR VALUES IN (2) SERVER two_files""")
+    force_parallel(connection)
+    connection.execute("RESET min_parallel_table_scan_size")
+    plan = explain(connection, "SELECT x FROM whole", "COSTS OFF")
+    assert "Parallel Append" in plan and "Parallel Foreign Scan" not in plan, plan
+    assert len(connection.execute("SELECT x FROM whole").fetchall()) == 6000
+    connection.execute("SET min_parallel_table_scan_size = '100kB'")
+    assert explain(connection, "SELECT x FROM whole", "COSTS OFF").count("Parallel Foreign Scan") == 2
 
 
 def test_joins_in_workers(connection, write_file, make_table, mongo, make_live_table):

@@ -57,18 +57,19 @@ public:
           chunk_size_(std::max<int64_t>(chunk_size, 1)) {}
 
     /* At most so many ranges, about even, for a scan that reads them all at once: one where each would cost as much as
-     * reading everything. A server that can't read ranges is not complained of. */
+     * reading everything, and where the server does not answer a question that a scan alone would not have asked. */
     std::vector<Chunk> divide(int64_t ranges) {
         is_for_scan_ = true;
         if (id_range_form(key_, options_, database_, collection_) == IdRangeForm::index) {
-            estimate_ = count_of_metadata();
-            chunk_size_ = std::max<int64_t>((estimate_ + ranges - 1) / ranges, 1);
             try {
+                estimate_ = count_of_metadata();
+                chunk_size_ = std::max<int64_t>((estimate_ + ranges - 1) / ranges, 1);
                 return split_by_index();
             } catch (const ServerError &error) {
-                if (!is_index_refusal(error))
+                if (error.sqlstate == ERRCODE_CONNECTION_EXCEPTION)
                     throw;
-                remember_id_range_form(key_, options_, database_, collection_, IdRangeForm::expression);
+                if (is_index_refusal(error))
+                    remember_id_range_form(key_, options_, database_, collection_, IdRangeForm::expression);
             }
         }
         return chunks({}, estimate_);
