@@ -514,3 +514,16 @@ def test_a_filter_that_keeps_nothing_can_be_cancelled(make_tables):
     with pytest.raises(errors.QueryCanceled):
         for _ in range(50):
             connection.execute("SELECT r FROM early WHERE q < 0")
+
+
+@pytest.mark.parametrize("unwound", [False, True])
+def test_memory_of_rows_that_fail_is_given_back(make_tables, unwound):
+    items = [{"q": f"{n:0500}", "r": 1} for n in range(20000)] + [{"q": "last", "r": 2}]
+    if unwound:
+        connection = make_tables([{"items": items}], "q text OPTIONS (field 'items.q'), r int OPTIONS (field 'items.r')", "unwind 'items'")
+    else:
+        connection = make_tables(items, "q text, r int")
+    connection.execute("""CREATE FUNCTION row_memory(int) RETURNS bigint LANGUAGE sql VOLATILE AS
+        $$SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts WHERE name = 'mongoferry row'$$""")
+    (size, r), = connection.execute("SELECT row_memory(r), r FROM early WHERE q LIKE 'last%'").fetchall()
+    assert r == 2 and size < 100_000, size
