@@ -224,6 +224,15 @@ inline bool walk_raw_expression(Node *node, bool (*walker)(Node *, void *), void
 #endif
 }
 
+/* The btree strategy of a comparison of rows. */
+inline int row_comparison_strategy(const RowCompareExpr *comparison) {
+#if PG_VERSION_NUM >= 180000
+    return static_cast<int>(comparison->cmptype); /* numbered alike */
+#else
+    return static_cast<int>(comparison->rctype);
+#endif
+}
+
 /* Whether a collation compares bytes. */
 inline bool collation_is_c(Oid collation) {
 #if PG_VERSION_NUM >= 180000

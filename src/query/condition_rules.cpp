@@ -20,6 +20,7 @@ static constexpr RuleText rules[] = {
     {subject, "mongoferry.objectid", "{_id: ObjectId}", "exact"},
     {subject, "mongoferry.to_uuid(objectid)", "{_id: the ObjectId that the UUID was made of}; nothing, if it was made of none", "exact; <, > only with UUIDs that were made of an ObjectId"},
     {subject, "column IN (…), = ANY, NOT IN, <> ALL, > ANY … constants", "{n: {$in: […]}}, {n: {$nin: […, null]}}", "as the comparison; a NULL among the constants makes NOT IN match nothing"},
+    {subject, "(a, b) < (1, 2), <=, >, >=", "$or: a < 1, or a = 1 and b < 2", "as the comparisons"},
     {subject, "column IS NULL, IS NOT NULL", "{n: null} (missing too), or undefined, or an array on the way; {n: {$ne: null}}", "exact; with on_mismatch 'null' also what does not fit"},
     {subject, "AND, OR, NOT, IS TRUE, IS NOT FALSE, IS UNKNOWN …, IS DISTINCT FROM", "$and, $or of the arms, each asked to be what is wanted", "as the arms: a NOT is moved down to the comparisons, since NULL is no match under either; of an AND, arms that are not sent are left out"},
     {subject, "text LIKE pattern, NOT LIKE, starts_with(), ^@, LIKE ANY", "{name: /^Ad/}, {name: {$nin: [/^Ad/, null]}}, or a type that has a text too", "exact; an index serves where the pattern begins with plain characters"},

@@ -16,6 +16,7 @@
 #include "bson/objectid_type_id.h"
 
 extern "C" {
+#include "access/stratnum.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -392,6 +393,51 @@ Predicate translate_array_comparison(Translation *translation, ScalarArrayOpExpr
     return combination.result();
 }
 
+/* left operator right, of members of a comparison of rows; the strategy is one of its operator family. */
+Node *member_comparison(Oid family, int16 strategy, Node *left, Node *right, Oid collation) {
+    const Oid operator_id =
+        get_opfamily_member(family, getBaseType(exprType(left)), getBaseType(exprType(right)), strategy);
+    if (!OidIsValid(operator_id))
+        return nullptr;
+    Expr *comparison = make_opclause(operator_id, BOOLOID, false, reinterpret_cast<Expr *>(left),
+                                     reinterpret_cast<Expr *>(right), InvalidOid, collation);
+    set_opfuncid(reinterpret_cast<OpExpr *>(comparison));
+    return reinterpret_cast<Node *>(comparison);
+}
+
+/* (a, b) < (1, 2) is a < 1 OR (a = 1 AND b < 2). Of <= only the last member's comparison is not strict. It is false
+ * where the opposite is true. */
+Predicate translate_row_comparison(Translation *translation, RowCompareExpr *expression, Wanted wanted) {
+    Node *node = reinterpret_cast<Node *>(expression);
+    int strategy = row_comparison_strategy(expression);
+    if (admits_null(wanted) || strategy == BTEqualStrategyNumber || strategy > BTGreaterStrategyNumber)
+        return translate_otherwise(translation, node, wanted);
+    if (wanted == Wanted::is_false)
+        strategy = strategy == BTLessStrategyNumber           ? BTGreaterEqualStrategyNumber
+                   : strategy == BTLessEqualStrategyNumber    ? BTGreaterStrategyNumber
+                   : strategy == BTGreaterEqualStrategyNumber ? BTLessStrategyNumber
+                                                              : BTLessEqualStrategyNumber;
+    const bool is_less = strategy == BTLessStrategyNumber || strategy == BTLessEqualStrategyNumber;
+    const int16 strict = is_less ? BTLessStrategyNumber : BTGreaterStrategyNumber;
+    List *arms = NIL;
+    List *equalities = NIL;
+    const int count = list_length(expression->largs);
+    for (int i = 0; i < count; ++i) {
+        const Oid family = list_nth_oid(expression->opfamilies, i);
+        const Oid collation = list_nth_oid(expression->inputcollids, i);
+        Node *left = static_cast<Node *>(list_nth(expression->largs, i));
+        Node *right = static_cast<Node *>(list_nth(expression->rargs, i));
+        Node *decides =
+            member_comparison(family, i == count - 1 ? static_cast<int16>(strategy) : strict, left, right, collation);
+        Node *equality = member_comparison(family, BTEqualStrategyNumber, left, right, collation);
+        if (!decides || !equality)
+            return translate_otherwise(translation, node, wanted);
+        arms = lappend(arms, makeBoolExpr(AND_EXPR, lappend(list_copy(equalities), decides), -1));
+        equalities = lappend(equalities, equality);
+    }
+    return translate(translation, reinterpret_cast<Node *>(makeBoolExpr(OR_EXPR, arms, -1)), Wanted::is_true);
+}
+
 Predicate translate_logic(Translation *translation, BoolExpr *expression, Wanted wanted) {
     if (expression->boolop == NOT_EXPR)
         return translate(translation, static_cast<Node *>(linitial(expression->args)), negated(wanted));
@@ -471,6 +517,8 @@ Predicate translate(Translation *translation, Node *condition, Wanted wanted) {
         return translate_distinct(translation, reinterpret_cast<DistinctExpr *>(condition), wanted);
     case T_ScalarArrayOpExpr:
         return translate_array_comparison(translation, reinterpret_cast<ScalarArrayOpExpr *>(condition), wanted);
+    case T_RowCompareExpr:
+        return translate_row_comparison(translation, reinterpret_cast<RowCompareExpr *>(condition), wanted);
     case T_BoolExpr:
         return translate_logic(translation, reinterpret_cast<BoolExpr *>(condition), wanted);
     case T_NullTest:

@@ -73,7 +73,9 @@ LISTS = ["n IN (5, 6, NULL)", "n = ANY ('{0,-1}')", "n = ANY ('{}'::int[])", "n 
 LOGIC = ["n = 5 OR big = 5", "n = 5 AND (d = 5 OR price > 1)", "n = 5 OR n = 6 OR flag", "n = 5 OR n IS NULL", "NOT (n = 5)",
          "NOT (n = 5 OR name = 'Ada')", "NOT (n = 5 AND name = 'Ada')", "NOT (n IS NULL OR d > 5)", "(n = 5 OR flag) AND NOT (d < 3 OR u IS NULL)",
          "flag", "NOT flag", "flag = true", "flag < true", "flag <> true", "flag OR n = 5", "flag IS NULL", "n = NULL", "NOT (n = NULL)",
-         "n = 5 AND NULL", "flag > (n = NULL)"]
+         "n = 5 AND NULL", "flag > (n = NULL)",
+         "(n, big) > (5, 5)", "(n, big) <= (5, 5)", "(n, cname) < (6, 'Ada')", "NOT (n, big) < (5, 5)", "(n, big, d) >= (5, 5, 5.5)", "(5, 5) < (n, big)",
+         "(n, big) = (5, 5)", "(n, big) <> (5, 5)", "(n, big) > (5, NULL)", "(n, big) IN ((5, 5), (6, 7))"]
 NULLS = [f"{column} IS {test}" for column in ("small n big d price flag at utc day name vname code oid u nested deep").split()
          for test in ("NULL", "NOT NULL")]
 DISTINCT = [f"{column} IS {not_}DISTINCT FROM {constant}" for not_ in ("", "NOT ")
