@@ -280,6 +280,7 @@ def test_the_count_is_bounded_and_remembered(fake_table, connection):
         plan(connection, "SELECT * FROM things WHERE n = 1")
         counts = [command for command in fake.commands if "count" in command]
         assert len(counts) == 1
+        assert counts[0]["collation"] == {"locale": "simple"}  # as the scan compares strings
         assert counts[0]["limit"] == 100000 and 0 < counts[0]["maxTimeMS"] <= 1500
         plan(connection, "SELECT * FROM things WHERE n = 2")
         assert len(asked(fake, "count")) == 2

@@ -205,6 +205,10 @@ int64_t ask_count(const Asker &asker, const bson::Document &filter, int64_t limi
     command.append_string("count", asker.collection);
     command.append_document("query", bson::view_of(filter));
     command.append_int64("limit", limit);
+    /* As a scan compares strings; it makes no difference to others. */
+    command.begin_document("collation");
+    command.append_string("locale", "simple");
+    command.end();
     BsonHandle reply;
     try {
         asker.run(&command, true, &reply);
