@@ -122,6 +122,7 @@ struct RelationInfo {
      * (translation.h: exact). */
     bool exact;
     BaseEstimate estimate; /* of a join or an upper relation: the server_cost alone */
+    RelOptInfo *scanned;   /* of an ordered relation: the one whose rows are put in order; else NULL */
     Bitmapset *attributes; /* of a base relation: those that the query reads */
     Expr *chunk_bounds;    /* the second argument of in_chunk(); NULL: the whole collection */
 };
@@ -165,6 +166,7 @@ struct ScanState {
     bool is_open;
     bool at_end;
     bool has_row;          /* since the scan started there was a document */
+    int64 to_pass_over;    /* documents before the command's offset */
     bool runs_local_plan;  /* since the scan started: the outer plan gives the rows */
     int64 local_plan_runs; /* for EXPLAIN */
     source::Batch batch;

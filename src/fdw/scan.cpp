@@ -142,30 +142,54 @@ void make_scan_command(ForeignScanState *node, ScanState *state, bool known) {
         pg_entry([&] { query::write_command(state->command, query, state->tables, state->request); });
 }
 
+/* Whether a table's collection has a document with all of these predicates. */
+bool finds_document(const ScanState *state, int table, const query::FilterNode *const *filters, int filter_count) {
+    const SourceOptions &options = state->table_options[table];
+    return pg_entry([&] {
+        source::Request request;
+        request.database = options.database;
+        request.collection = options.collection;
+        request.filter = query::render_filter(filters, filter_count);
+        request.projection = query::make_projection({"_id"});
+        request.limit = 1;
+        request.simple_collation = true;
+        const std::unique_ptr<source::Source> source = make_source(options);
+        source->open(request);
+        source::Batch batch;
+        const bool has_documents = source->next_batch(&batch);
+        source->close();
+        return has_documents;
+    });
+}
+
 /* Whether there are documents that call for the local plan. */
 bool probes_find_documents(const ScanState *state) {
+    bool skips = false;
     for (int i = 0; i < state->command.probe_count; ++i) {
         const query::Probe &probe = state->command.probes[i];
-        const SourceOptions &options = state->table_options[probe.table];
-        const bool found = pg_entry([&] {
-            source::Request request;
-            request.database = options.database;
-            request.collection = options.collection;
-            request.filter = query::render_filter(probe.filters, probe.filter_count);
-            request.projection = query::make_projection({"_id"});
-            request.limit = 1;
-            request.simple_collation = true;
-            const std::unique_ptr<source::Source> source = make_source(options);
-            source->open(request);
-            source::Batch batch;
-            const bool has_documents = source->next_batch(&batch);
-            source->close();
-            return has_documents;
-        });
-        if (found)
+        const bool found = !skips && finds_document(state, probe.table, probe.filters, probe.filter_count);
+        if (found && !probe.only_with_next)
             return true;
+        skips = probe.only_with_next && !found;
     }
     return false;
+}
+
+/* Chooses between the two forms of a command's order (query/order.h). */
+void choose_form(ScanState *state) {
+    query::Command *command = &state->command;
+    if (!command->sort || !command->plain_filter)
+        return;
+    const int count = command->filter_count;
+    const auto filters = static_cast<query::FilterNode **>(
+        MemoryContextAlloc(state->command_context, sizeof(query::FilterNode *) * (count + 1)));
+    if (count > 0)
+        memcpy(filters, command->filters, sizeof(query::FilterNode *) * count);
+    filters[count] = command->plain_filter;
+    if (!finds_document(state, 0, filters, count + 1))
+        return;
+    command->needs_pipeline = true;
+    pg_entry([&] { query::write_command(*command, state->query, state->tables, state->request); });
 }
 
 /* Evaluates the bounds of the chunk and puts them into the request. False if they are NULL, so that there is nothing to
@@ -259,6 +283,8 @@ void open_source(ForeignScanState *node, ScanState *state) {
         run_local_plan(state);
         return;
     }
+    choose_form(state);
+    state->to_pass_over = state->command.passed_over;
     state->before_open = state->source->statistics();
     if (!start_command(node, state)) {
         run_local_plan(state);
@@ -388,6 +414,10 @@ TupleTableSlot *iterate_foreign_scan(ForeignScanState *node) {
                 close_source(state);
                 run_local_plan(state);
                 return next_local_row(node);
+            }
+            if (state->to_pass_over > 0) {
+                --state->to_pass_over;
+                continue;
             }
             const source::Batch &batch = state->batch;
             bson::begin_document(state->plan, document,

@@ -4,6 +4,7 @@
  */
 #include "fdw/callbacks.h"
 #include "fdw/group_paths.h"
+#include "fdw/order_paths.h"
 #include "fdw/reasons.h"
 
 namespace mongoferry::fdw {
@@ -40,6 +41,12 @@ void get_foreign_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptI
         break;
     case UPPERREL_DISTINCT:
         add_distinct_path(root, input, output);
+        break;
+    case UPPERREL_ORDERED:
+        add_ordered_path(root, input, output);
+        break;
+    case UPPERREL_FINAL:
+        add_limited_path(root, input, output, static_cast<const FinalPathExtraData *>(extra));
         break;
     default:
         break;

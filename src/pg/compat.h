@@ -13,6 +13,7 @@
 #include <climits>
 
 extern "C" {
+#include "access/stratnum.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_tablespace.h"
@@ -264,6 +265,15 @@ inline bool owns_relation(Oid relation, Oid user) {
     return object_ownercheck(RelationRelationId, relation, user);
 #else
     return pg_class_ownercheck(relation, user);
+#endif
+}
+
+/* Whether a path key asks for descending order. */
+inline bool is_descending(const PathKey *key) {
+#if PG_VERSION_NUM >= 180000
+    return key->pk_cmptype == COMPARE_GT;
+#else
+    return key->pk_strategy == BTGreaterStrategyNumber;
 #endif
 }
 

@@ -5,6 +5,7 @@
 #include "query/filter_node.h"
 #include "query/group.h"
 #include "query/join.h"
+#include "query/order.h"
 #include "query/projection.h"
 
 #include <string_view>
@@ -52,6 +53,25 @@ static bool set_plain_outputs(const Translation *translation, const RemoteQuery 
     return true;
 }
 
+void add_probe(Command *command, int table, FilterNode *const *filters, int filter_count, FilterNode *odd) {
+    if (!odd)
+        return;
+    const size_t size = sizeof(Probe) * (command->probe_count + 1);
+    command->probes = static_cast<Probe *>(command->probes ? repalloc(command->probes, size) : palloc(size));
+    Probe *probe = &command->probes[command->probe_count++];
+    *probe = {};
+    probe->table = table;
+    probe->filters = static_cast<FilterNode **>(palloc(sizeof(FilterNode *) * (filter_count + 1)));
+    if (filter_count > 0)
+        memcpy(probe->filters, filters, sizeof(FilterNode *) * filter_count);
+    probe->filters[filter_count] = odd;
+    probe->filter_count = filter_count + 1;
+}
+
+static bool has_order(const RemoteQuery &query) {
+    return query.sort_keys != NIL || query.offset || query.limit;
+}
+
 Command make_command(const RemoteQuery &query, const TranslatedTable *tables, int table_count, bool values_known) {
     Command command{};
     command.limit = -1;
@@ -66,9 +86,10 @@ Command make_command(const RemoteQuery &query, const TranslatedTable *tables, in
     command.pipeline = array_value({});
     Translation grouped{};
     command.sendable = (query.joins == NIL || append_join_stages(&translation, query, &command)) &&
-                       (query.grouped ? append_group_stages(&translation, query, &command, &grouped)
-                                      : set_plain_outputs(&translation, query, &command));
-    command.reasons = translation.reasons;
+                       (!query.grouped || append_group_stages(&translation, query, &command, &grouped)) &&
+                       (!has_order(query) || append_order(query.grouped ? &grouped : &translation, query, &command)) &&
+                       (query.grouped || set_plain_outputs(&translation, query, &command));
+    command.reasons = list_concat(translation.reasons, grouped.reasons);
     return command;
 }
 
@@ -121,7 +142,9 @@ void write_command(const Command &command, const RemoteQuery &query, const Trans
     request->simple_collation = command.pipeline || command.sort;
     for (int i = 0; i < command.filter_count; ++i)
         request->simple_collation = request->simple_collation || compares_text(command.filters[i]);
-    if (command.pipeline) {
+    request->offset = request->limit = 0;
+    request->offset_placeholder = request->limit_placeholder = 0;
+    if (command.pipeline && (!command.sort || command.needs_pipeline)) {
         request->projection.clear();
         if (!query.grouped)
             request->projection = projection_of(command, query, *tables[0].fields);
@@ -133,6 +156,8 @@ void write_command(const Command &command, const RemoteQuery &query, const Trans
         request->sort = render_document(command.sort);
     request->offset = command.offset;
     request->limit = Max(command.limit, 0);
+    request->offset_placeholder = command.offset_placeholder;
+    request->limit_placeholder = command.limit_placeholder;
 }
 
 } // namespace mongoferry::query

@@ -31,6 +31,7 @@ struct Probe {
     int table;            /* from 0 on */
     FilterNode **filters; /* all must hold */
     int filter_count;
+    bool only_with_next; /* they matter only if the next probe finds a document too */
 };
 
 struct Command {
@@ -41,11 +42,18 @@ struct Command {
     FilterNode **filters; /* of the first table; all must hold */
     int filter_count;
 
-    ServerValue *pipeline; /* an array of the stages behind the filters' $match; NULL: a find */
-    ServerValue *sort;     /* of a find: a document, or NULL */
-    int64 offset;          /* of a find */
-    int64 limit;           /* of a find; -1: none */
-    bool empty;            /* no document can be wanted: nothing is asked */
+    ServerValue *pipeline;  /* an array of the stages behind the filters' $match; NULL: a find */
+    ServerValue *sort;      /* of a find: a document, or NULL */
+    int64 offset;           /* of a find */
+    int64 limit;            /* of a find; -1: none */
+    int offset_placeholder; /* > 0: of a value that is not known yet, to be shown by EXPLAIN */
+    int limit_placeholder;
+    /* With both sort and pipeline: a find with that sort gives the same rows if there is no document with these
+     * predicates (besides the filters), which is asked first. */
+    FilterNode *plain_filter;
+    bool needs_pipeline; /* there is such a document */
+    int64 passed_over;   /* documents of the answer that come before the offset, and are dropped here */
+    bool empty;          /* no document can be wanted: nothing is asked */
 
     /* Asked for before the command; if one of them finds a document, the local plan is called for. */
     Probe *probes;
@@ -68,6 +76,9 @@ struct Command {
 
 /* values_known: false for a trial, or to be shown by EXPLAIN. The outputs do not depend on values. */
 Command make_command(const RemoteQuery &query, const TranslatedTable *tables, int table_count, bool values_known);
+
+/* Appends a probe for documents that have all of filters, and odd; nothing if that is NULL. */
+void add_probe(Command *command, int table, FilterNode *const *filters, int filter_count, FilterNode *odd);
 
 /* Sets filter, projection, pipeline, sort, offset and limit of the request. */
 void write_command(const Command &command, const RemoteQuery &query, const TranslatedTable *tables,

@@ -135,20 +135,6 @@ void append_matches_stage(ServerValue *pipeline, JoinType type, const char *fiel
     }
 }
 
-void add_probe(Command *command, int table, FilterNode *const *filters, int filter_count, FilterNode *odd) {
-    if (!odd)
-        return;
-    const size_t size = sizeof(Probe) * (command->probe_count + 1);
-    command->probes = static_cast<Probe *>(command->probes ? repalloc(command->probes, size) : palloc(size));
-    Probe *probe = &command->probes[command->probe_count++];
-    probe->table = table;
-    probe->filters = static_cast<FilterNode **>(palloc(sizeof(FilterNode *) * (filter_count + 1)));
-    if (filter_count > 0)
-        memcpy(probe->filters, filters, sizeof(FilterNode *) * filter_count);
-    probe->filters[filter_count] = odd;
-    probe->filter_count = filter_count + 1;
-}
-
 /* Which documents give trouble could be asked of one table at most. */
 bool may_fail(Translation *translation) {
     not_sent(translation, nullptr, "its condition computes something that may raise an error");

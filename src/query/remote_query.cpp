@@ -37,7 +37,7 @@ List *to_list(const RemoteQuery &query) {
     list = lappend(list, query.offset);
     list = lappend(list, query.limit);
     list = lappend(list, query.output);
-    return lappend(list, list_make1_int(query.grouped));
+    return lappend(list, list_make2_int(query.grouped, query.sorted_by_index));
 }
 
 RemoteQuery from_list(const List *list) {
@@ -55,6 +55,7 @@ RemoteQuery from_list(const List *list) {
     query.limit = static_cast<Node *>(list_nth(list, 7));
     query.output = list_at(8);
     query.grouped = linitial_int(list_at(9)) != 0;
+    query.sorted_by_index = lsecond_int(list_at(9)) != 0;
     return query;
 }
 

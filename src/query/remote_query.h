@@ -29,15 +29,16 @@ struct SortKey {
  * A scan of one table without grouping that outputs all it reads is a find, everything else a pipeline.
  */
 struct RemoteQuery {
-    List *conditions; /* of Node *: WHERE */
-    List *attributes; /* integer list: the attribute numbers read, ascending (a scan of one table's rows) */
-    List *joins;      /* see join.h; NIL: one table */
-    bool grouped;     /* group_keys, having and the aggregates of output count; without keys: one row */
-    List *group_keys; /* of Node * */
-    List *having;     /* of Node *: over keys and aggregates */
-    List *sort_keys;  /* of SortKey * */
-    Node *offset;     /* Const or Param of type int8, or NULL */
-    Node *limit;      /* likewise */
+    List *conditions;     /* of Node *: WHERE */
+    List *attributes;     /* integer list: the attribute numbers read, ascending (a scan of one table's rows) */
+    List *joins;          /* see join.h; NIL: one table */
+    bool grouped;         /* group_keys, having and the aggregates of output count; without keys: one row */
+    List *group_keys;     /* of Node * */
+    List *having;         /* of Node *: over keys and aggregates */
+    List *sort_keys;      /* of SortKey * */
+    bool sorted_by_index; /* the server has an index that gives this order */
+    Node *offset;         /* Const or Param of type int8, or NULL */
+    Node *limit;          /* likewise */
     /* Of Node *: what a row consists of, in order, where that is not a table's row: plain Vars, keys, Aggrefs.
      * NIL for a scan of a table's rows. The ForeignScan's fdw_scan_tlist has the same. */
     List *output;

@@ -28,10 +28,12 @@ struct Request {
     /* Strings are compared by their bytes, as PostgreSQL's rules have it, also where the collection has a default
      * collation. Not with bounds of _ids, which follow the collection's. */
     bool simple_collation = false;
-    Range range;             /* the chunk that is meant, besides filter */
-    bson::Document sort;     /* or empty */
-    int64_t offset = 0;      /* documents that are passed over, after sort */
-    int64_t limit = 0;       /* documents; 0 = all */
+    Range range;                /* the chunk that is meant, besides filter */
+    bson::Document sort;        /* or empty */
+    int64_t offset = 0;         /* documents that are passed over, after sort */
+    int64_t limit = 0;          /* documents; 0 = all */
+    int offset_placeholder = 0; /* > 0: not known yet, to be shown as {"$parameter": n} */
+    int limit_placeholder = 0;
     bson::Document pipeline; /* stages between filter and projection, under "0", "1" …, or empty; without sort, offset
                               * and limit. For live servers alone. */
     bool sample = false;     /* a live server chooses the limit's documents at random ($sample); files give the first */

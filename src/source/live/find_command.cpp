@@ -130,6 +130,16 @@ static bson::Document aggregate_command(const Request &request, std::string_view
     return command.finish();
 }
 
+static void append_count(bson::Builder *command, std::string_view name, int64_t count, int placeholder) {
+    if (placeholder > 0) {
+        command->begin_document(name);
+        command->append_int32("$parameter", placeholder);
+        command->end();
+    } else if (count > 0) {
+        command->append_int64(name, count);
+    }
+}
+
 bson::Document build_find_command(const Request &request, std::string_view collection, IdRangeForm form) {
     if (!request.pipeline.empty() || (request.sample && request.limit > 0))
         return aggregate_command(request, collection);
@@ -149,10 +159,8 @@ bson::Document build_find_command(const Request &request, std::string_view colle
     }
     if (!request.sort.empty())
         command.append_document("sort", bson::view_of(request.sort));
-    if (request.offset > 0)
-        command.append_int64("skip", request.offset);
-    if (request.limit > 0)
-        command.append_int64("limit", request.limit);
+    append_count(&command, "skip", request.offset, request.offset_placeholder);
+    append_count(&command, "limit", request.limit, request.limit_placeholder);
     append_collation(&command, request);
     if (request.batch_size > 0)
         command.append_int32("batchSize", request.batch_size);
