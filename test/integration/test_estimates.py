@@ -7,6 +7,7 @@ import json
 import socket
 import time
 
+import bson
 import pymongo
 import pytest
 from psycopg import errors
@@ -159,6 +160,19 @@ def test_senseless_statistics(fake_table, connection, answer):
         fake_table(fake.uri)
         assert rows(connection) == 1000
         assert rows(connection, "SELECT * FROM things WHERE n = 1") == 5
+
+
+def test_corrupt_indexes(fake_table, connection):
+    """A byte of the description of an index is wrong."""
+    whole = bson.encode(listed({"v": 2, "key": {"n": 1, "s": -1}, "name": "n_1_s_-1", "unique": True}))
+    start = whole.index(b"key\0", whole.index(b"_id_")) - 10
+    with FakeMongo({"collstats": statistics(2000)}) as fake:
+        fake_table(fake.uri)
+        for at in range(start, len(whole)):
+            fake.answers["listindexes"] = whole[:at] + bytes([whole[at] ^ 0x4F]) + whole[at + 1 :]
+            assert rows(connection, "SELECT * FROM things WHERE n = 1") == 10
+            connection.execute("SELECT mongoferry.disconnect('fake')")
+        assert len(asked(fake, "listIndexes")) >= len(whole) - start
 
 
 # --- how often, and how long ------------------------------------------------------------------------------------------
