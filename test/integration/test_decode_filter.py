@@ -274,6 +274,8 @@ def test_unwound_tables(make_tables, outer):
     documents = []
     for i in range(40):
         items = [{"sku": "ABC"[n % 3], "qty": (n + i) % 4, "extra": n} for n in range(i % 5)]
+        if len(items) > 2:  # nothing of a row may be seen in the next one
+            del items[1]["qty" if i % 2 else "sku"]
         documents.append({"status": ["paid", "open", None][i % 3], "_id": i, "items": items, "note": f"n{i}", "limit": i % 9})
     documents += [{"_id": 40, "status": "paid"}, {"_id": 41, "items": None, "status": "open"}, {"_id": 42, "items": "single"},
                   {"_id": 43, "status": "paid", "items": {"sku": "B", "qty": 2}}, {"_id": 44, "items": [{"qty": "bad"}, 5, None, {"sku": 7}]},
