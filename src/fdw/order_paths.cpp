@@ -109,9 +109,10 @@ bool has_index_order(const query::RemoteQuery &remote, const RelationInfo *below
 /* --- rows -------------------------------------------------------------------------------------------------------- */
 
 /* The columns that the query's rows are made of, those that it sorts by and those of its conditions: these too are
- * read here, so that a value that does not fit its column is an error as ever. False if there is something else. */
+ * read here, so that a value that does not fit its column is an error as ever. (Not of a join's conditions: its local
+ * plan does not hand them up.) False if there is something else. */
 bool find_columns(const PathTarget *target, const query::RemoteQuery &remote, List **output) {
-    List *expressions = list_concat_copy(target->exprs, remote.conditions);
+    List *expressions = list_concat_copy(target->exprs, remote.joins == NIL ? remote.conditions : NIL);
     ListCell *cell;
     foreach (cell, remote.sort_keys)
         expressions = lappend(expressions, static_cast<const query::SortKey *>(lfirst(cell))->expression);
@@ -125,6 +126,19 @@ bool find_columns(const PathTarget *target, const query::RemoteQuery &remote, Li
     return *output != NIL;
 }
 
+/* The local plan beside a pushed path of the relation. A cheap pushed path drives the local ones out of the list. */
+Path *path_beside_pushed(const RelOptInfo *relation) {
+    ListCell *cell;
+    foreach (cell, relation->pathlist) {
+        Path *path = static_cast<Path *>(lfirst(cell));
+        if (IsA(path, ProjectionPath))
+            path = reinterpret_cast<ProjectionPath *>(path)->subpath;
+        if (IsA(path, ForeignPath) && reinterpret_cast<ForeignPath *>(path)->fdw_outerpath)
+            return reinterpret_cast<ForeignPath *>(path)->fdw_outerpath;
+    }
+    return nullptr;
+}
+
 /* The rows below the order, as the local plan has them. */
 Path *local_rows(PlannerInfo *root, RelOptInfo *scanned, const RelationInfo *info, List *output) {
     PathTarget *target = create_empty_pathtarget();
@@ -136,6 +150,8 @@ Path *local_rows(PlannerInfo *root, RelOptInfo *scanned, const RelationInfo *inf
         Path *path = copy_local_path(scanned, target);
         if (!path) /* of DISTINCT: its rows are the keys */
             path = copy_local_path(scanned, nullptr);
+        if (!path || !equal(path->pathtarget->exprs, output))
+            path = path_beside_pushed(scanned);
         return path && equal(path->pathtarget->exprs, output) ? path : nullptr;
     }
     Path *path = nullptr;
@@ -146,6 +162,8 @@ Path *local_rows(PlannerInfo *root, RelOptInfo *scanned, const RelationInfo *inf
         path = reinterpret_cast<Path *>(make_foreign_scan_path(root, scanned, scanned->rows, startup, total));
     } else {
         path = copy_local_path(scanned, nullptr);
+        if (!path)
+            path = path_beside_pushed(scanned);
         if (path && IsA(path, ProjectionPath)) /* to the query's expressions; those are computed above the order */
             path = reinterpret_cast<ProjectionPath *>(path)->subpath;
     }
@@ -180,10 +198,14 @@ void cost_limited_path(const RelOptInfo *scanned, const RelationInfo *info, cons
         server_cost *= Min(wanted / Max(scanned->rows, 1), 1);
     /* A probe that finds nothing looks at all of the documents, though it does little with them. */
     server_cost += trial.probe_count * scanned->rows * cpu_operator_cost;
-    *startup = table->planning.startup_cost + server_cost;
+    *startup = table->planning.startup_cost;
+    if (info->remote.sort_keys != NIL || info->remote.grouped) { /* else the first row comes before the last is found */
+        *startup += server_cost;
+        server_cost = 0;
+    }
     const double bytes = info->table ? info->estimate.transfer_bytes : bytes_of_values(width);
     /* Here a row is neither checked nor sorted. And a scan's first batch comes whole, whatever the limit is. */
-    *total = *startup + cost_of_sending(table, *rows, bytes) + *rows * cpu_tuple_cost / 2;
+    *total = *startup + server_cost + cost_of_sending(table, *rows, bytes) + *rows * cpu_tuple_cost / 2;
 }
 
 } // namespace

@@ -290,6 +290,25 @@ def test_unions_and_subqueries(clean):
     )
 
 
+
+def test_above_a_join(clean, mongo):
+    mongo.clean.create_index("n")
+    queries = [
+        "SELECT a._id, b._id, b.d FROM {t} a JOIN {t} b ON a.n = b.n WHERE a.small > 0 ORDER BY b.d DESC, a._id, b._id LIMIT 5",
+        "SELECT a._id, b._id FROM {t} a JOIN {t} b ON a.n = b.n WHERE b.flag ORDER BY a.big NULLS FIRST, b._id, a._id LIMIT 5 OFFSET 3",
+        "SELECT a._id, b._id FROM {t} a LEFT JOIN {t} b ON a.n = b._id ORDER BY b._id DESC, a._id LIMIT 9",
+        "SELECT a._id, b._id FROM {t} a LEFT JOIN {t} b ON a.n = b._id ORDER BY b._id, a._id LIMIT 9",
+        "SELECT a._id FROM {t} a WHERE EXISTS (SELECT FROM {t} b WHERE b._id = a.n) ORDER BY a.at, a._id LIMIT 4",
+        "SELECT a.flag, count(*) FROM {t} a JOIN {t} b ON a.n = b.n GROUP BY a.flag ORDER BY count(*) DESC, a.flag LIMIT 2",
+    ]
+    # Where the server's join is not chosen, there is nothing to limit: make the others dear.
+    for setting in ("enable_hashjoin", "enable_mergejoin", "enable_nestloop"):
+        clean.execute(f"SET {setting} = off")
+    pushed = [query for query in queries if is_pushed(plan(clean, query.format(t="pushed")))]
+    assert len(pushed) >= 4, "\n".join(plan(clean, q.format(t="pushed")) for q in queries if q not in pushed)
+    assert not differences(clean, queries)
+
+
 def test_an_index_serves_the_order_where_nothing_is_null(clean, mongo, connect):
     mongo.clean.create_index([("n", 1), ("_id", 1)])
     mongo.clean.create_index("d")
