@@ -27,8 +27,8 @@ std::unique_ptr<Source> make_live_source(const ConnectionKey &key, const Connect
  * collection: a range of _ids of a view takes another form, see find_command.h. */
 bson::Document find_command(const Request &request);
 
-/* The server's own explain of that command: what its reply says of plans; executed: the server runs the command once more
- * and tells what that took. The server's form, which differs from version to version. Interruptible. */
+/* The server's own explain of that command: what its reply says of plans; executed: the server runs the command once
+ * more and tells what that took. The server's form, which differs from version to version. Interruptible. */
 bson::Document explain_command(const ConnectionKey &key, const ConnectionOptions &options, const Request &request,
                                bool executed);
 
