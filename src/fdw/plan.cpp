@@ -13,6 +13,7 @@
 #include "pg/guard.h"
 #include "query/command.h"
 #include "query/filter.h"
+#include "query/unwind.h"
 #include "query/join.h"
 
 extern "C" {
@@ -56,11 +57,20 @@ const char *reason_to_stay(const TableDescription *table) {
     return table->pushdown ? nullptr : "pushdown is off";
 }
 
+/* Whether a condition is exact behind a $unwind stage, which only groups and limits have. */
+bool is_exact_on_elements(const query::Translation *translation, Node *plan_form) {
+    query::Translation unwound{};
+    unwound.tables = query::unwound_tables(translation->tables, translation->table_count);
+    unwound.table_count = translation->table_count;
+    bool exact;
+    return query::translate_condition(&unwound, plan_form, &exact) && exact;
+}
+
 /* Which of the relation's conditions are sent, and what can be done above them. */
 void choose_conditions(PlannerInfo *root, RelOptInfo *relation, RelationInfo *state) {
     const char *stays = reason_to_stay(state->table);
     /* The rows of an unwound table are made here: the server has only the documents. */
-    state->exact = !stays && !state->chunk_bounds && !state->table->fields.unwind;
+    state->exact = !stays && !state->chunk_bounds;
     query::Translation translation{};
     translation.tables = translated_tables(state->tables);
     translation.table_count = 1;
@@ -70,8 +80,11 @@ void choose_conditions(PlannerInfo *root, RelOptInfo *relation, RelationInfo *st
         List *placeholders = NIL;
         bool exact = false;
         translation.reasons = NIL;
-        if (!stays && query::translate_condition(
-                          &translation, query::plan_form_of(condition, state->relations, &placeholders), &exact)) {
+        Node *plan_form = query::plan_form_of(condition, state->relations, &placeholders);
+        const bool is_sent = !stays && query::translate_condition(&translation, plan_form, &exact);
+        if (!stays && !exact && state->table->fields.unwind)
+            exact = is_exact_on_elements(&translation, plan_form);
+        if (is_sent || exact) {
             state->remote.conditions = lappend(state->remote.conditions, condition);
         } else {
             state->has_local_conditions = true;

@@ -1,12 +1,14 @@
 /* See command.h. */
 #include "query/command.h"
 
+#include "bson/path.h"
 #include "pg/encoding.h"
 #include "query/filter_node.h"
 #include "query/group.h"
 #include "query/join.h"
 #include "query/order.h"
 #include "query/projection.h"
+#include "query/unwind.h"
 
 #include <string_view>
 #include <vector>
@@ -31,6 +33,50 @@ static bool translate_conditions(Translation *translation, const List *condition
     return true;
 }
 
+/*
+ * The same for a table that is unwound by a stage: its translation is that of what stands behind the stage. Conditions
+ * go before it as far as they can, and those on elements, which are wide there, once more behind it.
+ */
+static bool translate_unwound_conditions(Translation *translation, const TranslatedTable *tables,
+                                         const List *conditions, Command *command) {
+    command->filters = static_cast<FilterNode **>(palloc(sizeof(FilterNode *) * Max(list_length(conditions), 1)));
+    List *on_elements = NIL;
+    ListCell *cell;
+    foreach (cell, conditions) {
+        Node *condition = static_cast<Node *>(lfirst(cell));
+        Translation before{};
+        before.tables = tables;
+        before.table_count = translation->table_count;
+        before.values_known = translation->values_known;
+        bool exact;
+        FilterNode *node = translate_condition(&before, condition, &exact);
+        if (node && node->kind == NodeKind::nothing)
+            command->empty = true;
+        if (node)
+            command->filters[command->filter_count++] = node;
+        if (node && exact) {
+            ListCell *use;
+            foreach (use, before.uses)
+                use_field(translation, static_cast<const FieldUse *>(lfirst(use))->table,
+                          static_cast<const FieldUse *>(lfirst(use))->column);
+            translation->troubles = list_concat(translation->troubles, before.troubles);
+            continue;
+        }
+        node = translate_condition(translation, condition, &exact);
+        if (!node || !exact)
+            return false;
+        on_elements = lappend(on_elements, node);
+    }
+    if (!append_unwind_stage(translation, command))
+        return false;
+    foreach (cell, on_elements) {
+        FilterNode **nodes = static_cast<FilterNode **>(palloc(sizeof(FilterNode *)));
+        nodes[0] = static_cast<FilterNode *>(lfirst(cell));
+        append_item(command->pipeline, operation_of("$match", predicate_value(nodes, 1)));
+    }
+    return true;
+}
+
 /* Columns as they stand in the documents. */
 static bool set_plain_outputs(const Translation *translation, const RemoteQuery &query, Command *command) {
     command->output_count = list_length(query.output);
@@ -43,6 +89,9 @@ static bool set_plain_outputs(const Translation *translation, const RemoteQuery 
         if (!field || strcmp(field->path, "$$INDEX") == 0)
             return false;
         const bool is_document = strcmp(field->path, "$$ROOT") == 0;
+        const char *unwind = translation->tables[table].fields->unwind;
+        if (unwind && (is_document || (strcmp(unwind, field->path) != 0 && bson::is_at_or_below(unwind, field->path))))
+            return false; /* there is but one element in it */
         const char *prefix = translation->tables[table].prefix;
         if (is_document && !prefix && query.joins != NIL)
             return false; /* the joined documents would be in it */
@@ -80,10 +129,16 @@ Command make_command(const RemoteQuery &query, const TranslatedTable *tables, in
     translation.table_count = table_count;
     translation.values_known = values_known;
     const bool rows_of_a_table = query.output == NIL && query.joins == NIL;
-    command.sendable = translate_conditions(&translation, query.conditions, !rows_of_a_table, &command);
+    if (!rows_of_a_table)
+        command.pipeline = array_value({});
+    if (!rows_of_a_table && tables[0].fields->unwind) {
+        translation.tables = unwound_tables(tables, table_count);
+        command.sendable = translate_unwound_conditions(&translation, tables, query.conditions, &command);
+    } else {
+        command.sendable = translate_conditions(&translation, query.conditions, !rows_of_a_table, &command);
+    }
     if (!command.sendable || rows_of_a_table)
         return command;
-    command.pipeline = array_value({});
     Translation grouped{};
     command.sendable = (query.joins == NIL || append_join_stages(&translation, query, &command)) &&
                        (!query.grouped || append_group_stages(&translation, query, &command, &grouped)) &&
