@@ -308,7 +308,7 @@ def _plan_settings(rng):
     for name in ("enable_partitionwise_aggregate", "enable_partitionwise_join"):
         if rng.random() < 0.5:
             settings[name] = "on"
-    if rng.random() < 0.25:
+    if rng.random() < 0.15:
         settings |= {"parallel_setup_cost": "0", "parallel_tuple_cost": "0", "min_parallel_table_scan_size": "0"}
     return settings
 
