@@ -32,8 +32,8 @@ class Outcome:
 def difference(query, pushed, kept, due_to_plan):
     """Why the outcomes `pushed` and `kept` of a query disagree, or None.
 
-    due_to_plan()  asked where one side has an error and the other has not: whether that is so because the plan decides which
-                   rows an expression is evaluated for, or in which order doubles are added
+    due_to_plan()  asked where one side has an error and the other has not, or another one: whether that is so because the plan
+                   decides which rows an expression is evaluated for, and in which order
     """
     if CRASH in (pushed.sqlstate, kept.sqlstate):
         return "a crash"
@@ -44,7 +44,7 @@ def difference(query, pushed, kept, due_to_plan):
             return None
         if query.narrows() and kept.sqlstate.startswith(_OF_A_ROW) and pushed.sqlstate.startswith(_OF_A_ROW):
             return None
-        return "different errors"
+        return None if due_to_plan() else "different errors"
     if kept.rows is None:
         if query.narrows() and kept.sqlstate.startswith(_OF_A_ROW):
             return None

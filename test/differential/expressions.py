@@ -139,7 +139,7 @@ ANY_TYPE_TEMPLATES = [(2, "coalesce({T}, {=T})"), (1, "coalesce({T}, {T})"), (2,
 
 CONDITIONS = [
     # what is simple comes most
-    (60, "({.T} {op} {=T})"), (12, "({.T} = {=T})"), (8, "({.T} {op} {=U})"), (8, "({=T} {op} {.T})"), (8, "({.T} {op} {.U})"), (12, "({T} {op} {T})"),
+    (120, "({.T} {op} {=T})"), (12, "({.T} = {=T})"), (8, "({.T} {op} {=U})"), (8, "({=T} {op} {.T})"), (8, "({.T} {op} {.U})"), (12, "({T} {op} {T})"),
     (10, "({T} {op} {=T})"),
     (12, "({.any} IS NULL)"), (12, "({.any} IS NOT NULL)"), (4, "({any} IS NULL)"), (3, "({any} IS NOT NULL)"),
     (8, "{.bool}"), (5, "(NOT {.bool})"),

@@ -75,8 +75,17 @@ def _double_literal(rng):
     return f"'{rng.choice(_DOUBLES)!r}'::float8"
 
 
+def _double_native(rng):
+    way = rng.random()
+    if way < 0.15:
+        return rng.choice([float("nan"), float("nan"), -0.0, float("inf"), float("-inf")])
+    return rng.choice(_DOUBLES) if way < 0.85 else rng.choice(_SMALL)
+
+
 def _decimal_native(rng):
     way = rng.random()
+    if way < 0.1:
+        return rng.choice([Decimal128("NaN"), float("nan"), Decimal128("Infinity"), Decimal128("-Infinity")])
     if way < 0.4:
         return Decimal128(rng.choice(_DECIMALS))
     if way < 0.6:
@@ -137,7 +146,7 @@ def _moment_literal(type_):
         way = rng.random()
         if way < 0.06:
             return f"'{rng.choice(['infinity', '-infinity'])}'::{type_}"
-        if way < 0.1 and type_ != "date":
+        if way < 0.2 and type_ != "date":
             return f"'{rng.choice(_FRACTIONS)}{zone}'::{type_}"
         return f"'{rng.choice(_MOMENTS)}{zone}'::{type_}" if type_ != "date" else f"'{rng.choice(_MOMENTS)[:10]}'::date"
 
@@ -194,7 +203,7 @@ def _constant(texts, type_):
 
 KINDS = {
     **{name: Kind((name,), _whole_native(name), _near_number, _whole_literal(name)) for name in ("int2", "int4", "int8")},
-    "float8": Kind(("float8",), lambda rng: rng.choice(_DOUBLES) if rng.random() < 0.8 else rng.choice(_SMALL), _near_number,
+    "float8": Kind(("float8",), _double_native, _near_number,
                    _double_literal),
     "numeric": Kind(("numeric", "numeric", "numeric", "numeric(12,2)"), _decimal_native, _near_number,
                     lambda rng: f"'{rng.choice(_DECIMALS)}'::numeric"),

@@ -282,9 +282,11 @@ class Runner:
         return why, pushed, kept
 
     def _due_to_plan(self, query, pushed, kept):
-        """Whether one side alone has an error because it has another plan."""
-        if _OVERFLOW in (pushed.sqlstate, kept.sqlstate) and query.adds_doubles():
-            # which sums are made on the way depends on the order; without workers and partial sums that is the documents'
+        """Whether one side alone has an error, or the two have different ones, because they have different plans."""
+        both_fail = pushed.rows is None and kept.rows is None
+        if both_fail or _OVERFLOW in (pushed.sqlstate, kept.sqlstate) and query.adds_doubles():
+            # which document is met first, and which sums of doubles are made on the way, depends on the order; without workers
+            # and partial sums that is the documents'
             plain = ("max_parallel_workers_per_gather = 0", "enable_partitionwise_aggregate = off", "enable_hashagg = on")
             return self._answer_with(self.pushed, query, plain).sqlstate == kept.sqlstate
         return pushed.rows is None and self._other_plans_fail(query, pushed.sqlstate)
