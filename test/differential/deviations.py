@@ -27,7 +27,20 @@ def _year_refused(text, commands, pushed, kept):
     return pushed.sqlstate == "HV000" and "is out of range" in pushed.message and "invalid BSON in body: year" in pushed.message
 
 
+def _groups_of_nan(text, commands, pushed, kept):
+    def nans(outcome):
+        return sum("NaN" in row for row in outcome.rows)
+
+    groups = any("$group" in stage for command in commands for stage in command.get("pipeline", []))
+    return groups and pushed.rows is not None and kept.rows is not None and nans(pushed) > nans(kept)
+
+
 DEVIATIONS = [
+    Deviation(
+        "NaN in $group",
+        "SERVER-18350, of the server's comparisons: \"NaN is equal to NaN but otherwise always compares to false.\"",
+        "makes a group of its own of each NaN",
+        _groups_of_nan),
     Deviation(
         "dates outside of the years 1 to 9999",
         "BSON Types, Date: \"BSON Date is a 64-bit integer that represents the number of milliseconds since the Unix epoch (Jan 1, 1970). "

@@ -39,5 +39,5 @@ def test_random_queries_give_the_same_with_and_without_pushdown(part, postgres, 
     assert statistics.queries == SCHEMAS * QUERIES_OF_A_SCHEMA
     # a test that pushes nothing, or whose queries fail, would show nothing
     assert statistics.pushed["anything"] > statistics.queries / 3, "\n".join(statistics.lines())
-    assert all(statistics.pushed[kind] for kind in ("filter", "group", "sort", "lookup")), "\n".join(statistics.lines())
+    assert all(statistics.pushed[kind] for kind in ("filter", "group", "sort", "limit", "lookup")), "\n".join(statistics.lines())
     assert statistics.rows > statistics.queries / 3, "\n".join(statistics.lines())
