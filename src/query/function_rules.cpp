@@ -61,7 +61,24 @@ static ServerValue *translate_operator(Call *call, OpExpr *expression) {
     return translate_call(*call);
 }
 
-ServerValue *translate_function(Translation *translation, Node *expression) {
+/* MongoDB promises 100 levels of nesting (manual, "MongoDB Limits and Thresholds"), and what stands around a value
+ * needs some of them. Nor should a command become so long that it is more to read than the documents. */
+static bool is_modest(const ServerValue *value, int levels, int *left) {
+    if (levels == 0 || --*left < 0)
+        return false;
+    for (int i = 0; i < value->count && value->kind != ServerValueKind::predicate; ++i)
+        if (!is_modest(value->items[i], levels - 1, left))
+            return false;
+    return true;
+}
+
+static bool is_modest(const ServerValue *value) {
+    constexpr int levels = 80;
+    int left = 20000; /* parts */
+    return is_modest(value, levels, &left);
+}
+
+static ServerValue *translate_node(Translation *translation, Node *expression) {
     check_stack_depth();
     Call call{};
     call.translation = translation;
@@ -98,6 +115,17 @@ ServerValue *translate_function(Translation *translation, Node *expression) {
     default:
         return not_sent(translation, expression, "there is no rule for it");
     }
+}
+
+ServerValue *translate_function(Translation *translation, Node *expression) {
+    ServerValue *value = translate_node(translation, expression);
+    if (!value)
+        return nullptr;
+    bool fits = is_modest(value);
+    ListCell *cell;
+    foreach (cell, translation->troubles)
+        fits = fits && is_modest(static_cast<const ServerValue *>(lfirst(cell)));
+    return fits ? value : not_sent(translation, expression, "it is too long for a command of MongoDB's");
 }
 
 const RuleText *function_rule_texts(int *count) {

@@ -214,6 +214,19 @@ def test_values_are_those_of_postgresql(make_tables, mongo, subject, zone):
     assert kept == expected, f"kept, or not, against the rules: {sorted(kept ^ expected)}"
 
 
+def test_what_is_nested_too_deeply_stays_here(make_tables):
+    """A command of more than 100 levels would be an error on the server."""
+    connection = make_tables(rotate(CLEAN, 20))
+    for length in (3, 10, 40, 200, 1000):
+        for expression in (" + ".join(["s::int8"] * length), " || ".join(["t"] * length), "abs(" * length + "d" + ")" * length):
+            query = f"SELECT _id FROM {{}} WHERE ({expression}) IS NOT NULL ORDER BY 1"
+            assert run(connection, query.format("pushed")) == run(connection, query.format("kept"))
+            sent = sent_filter(connection, f"({expression}) IS NOT NULL")
+            assert bool(sent) == (length == 3) or length == 10
+    reason = connection.execute("SELECT reason FROM mongoferry.why_not_pushed(%s)", (f"SELECT FROM pushed WHERE {'abs(' * 200}d{')' * 200} > 1",)).fetchone()
+    assert "too long" in reason[0]
+
+
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_odd_documents_change_nothing(make_tables, subject):
     documents = [{"_id": n, **{c: v for c in COLUMNS}} for n, v in enumerate(VALUES)]
