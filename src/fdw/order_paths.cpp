@@ -42,8 +42,7 @@ Node *key_expression(const PathKey *key, Relids relations, const List *output) {
     ListCell *cell;
     foreach (cell, key->pk_eclass->ec_members) {
         const EquivalenceMember *member = static_cast<const EquivalenceMember *>(lfirst(cell));
-        if (member->em_is_const || member->em_is_child || bms_is_empty(member->em_relids) ||
-            !bms_is_subset(member->em_relids, relations))
+        if (member->em_is_const || member->em_is_child || !bms_is_subset(member->em_relids, relations))
             continue;
         const bool is_output = list_member(output, member->em_expr);
         if (is_output || !found)
@@ -188,16 +187,17 @@ void estimate_window(double scanned, const FinalPathExtraData *extra, double *pa
 void cost_limited_path(const RelOptInfo *scanned, const RelationInfo *info, const query::Command &trial, int width,
                        const FinalPathExtraData *extra, double *rows, Cost *startup, Cost *total) {
     const TableDescription *table = static_cast<const TableDescription *>(linitial(info->tables));
+    const double scanned_rows = scanned->cheapest_total_path->rows; /* an upper relation has no number itself */
     double passed;
-    estimate_window(scanned->rows, extra, &passed, rows);
+    estimate_window(scanned_rows, extra, &passed, rows);
     const double wanted = passed + *rows;
     Cost server_cost = info->estimate.server_cost;
     if (info->remote.sort_keys != NIL && !info->remote.sorted_by_index) /* as a sort of these rows with a limit here */
-        server_cost += scanned->rows * 2 * cpu_operator_cost * log2(2 * Max(wanted, 1));
+        server_cost += scanned_rows * 2 * cpu_operator_cost * log2(2 * Max(wanted, 1));
     else if (!info->remote.grouped)
-        server_cost *= Min(wanted / Max(scanned->rows, 1), 1);
+        server_cost *= Min(wanted / Max(scanned_rows, 1), 1);
     /* A probe that finds nothing looks at all of the documents, though it does little with them. */
-    server_cost += trial.probe_count * scanned->rows * cpu_operator_cost;
+    server_cost += trial.probe_count * scanned_rows * cpu_operator_cost;
     *startup = table->planning.startup_cost;
     if (info->remote.sort_keys != NIL || info->remote.grouped) { /* else the first row comes before the last is found */
         *startup += server_cost;

@@ -274,6 +274,17 @@ def test_a_cursor_goes_forth_and_back(clean):
         assert found[0] == found[1]
 
 
+def test_above_groups(clean):
+    for query in (
+        "SELECT n, count(*) FROM {t} GROUP BY n ORDER BY count(*) DESC, n LIMIT 4",
+        "SELECT n, count(*) FROM {t} GROUP BY n ORDER BY count(*) DESC, n DESC LIMIT 3 OFFSET 2",
+        "SELECT flag, sum(n) FROM {t} GROUP BY flag ORDER BY sum(n) DESC LIMIT 2",
+    ):
+        text = plan(clean, query.format(t="pushed"), "ANALYZE, VERBOSE, TIMING OFF, SUMMARY OFF")
+        assert is_pushed(text) and "Local Plan Runs" not in text, text
+        assert not differences(clean, [query])
+
+
 def test_unions_and_subqueries(clean):
     assert not differences(
         clean,
