@@ -160,7 +160,7 @@ PUSHED = [
     "SELECT name, count(DISTINCT n) FILTER (WHERE flag), count(*) FROM {0} GROUP BY name",
     "SELECT count(DISTINCT n), sum(n) FROM {0} WHERE small > 98",
     # what stands above
-    "SELECT name, count(*) AS c FROM {0} GROUP BY name ORDER BY c DESC, name LIMIT 3",
+    "SELECT oid, count(*) AS c FROM {0} GROUP BY oid ORDER BY c DESC, oid LIMIT 3",
     "SELECT count(*) FROM (SELECT DISTINCT name FROM {0}) AS names",
     "SELECT max(c) FROM (SELECT count(*) AS c FROM {0} GROUP BY name) AS counts",
     "SELECT name, c, rank() OVER (ORDER BY c, name) FROM (SELECT name, count(*) AS c FROM {0} GROUP BY name) AS counts ORDER BY 3, 1",
