@@ -68,9 +68,11 @@ bool is_exact_on_elements(const query::Translation *translation, Node *plan_form
 
 /* Which of the relation's conditions are sent, and what can be done above them. */
 void choose_conditions(PlannerInfo *root, RelOptInfo *relation, RelationInfo *state) {
-    const char *stays = reason_to_stay(state->table);
+    /* How many documents a chunk has is told by how many are received (chunk_scans.h). */
+    const char *stays =
+        state->chunk_bounds ? "the documents of a chunk are counted here" : reason_to_stay(state->table);
     /* The rows of an unwound table are made here: the server has only the documents. */
-    state->exact = !stays && !state->chunk_bounds;
+    state->exact = !stays;
     query::Translation translation{};
     translation.tables = translated_tables(state->tables);
     translation.table_count = 1;

@@ -303,7 +303,7 @@ def test_no_more_columns_are_read(numbers):
     plan = explained(numbers, "EXECUTE chunk (NULL)")
     assert plan.count("Chunk: known when the scan starts") == 2
     assert plan.count('"projection"') == 2 and plan.count('"n": 1') == 1 and "CTE" not in plan
-    assert plan.count('"filter": {"n": {"$gt": 30}}') == 1
+    assert '"filter"' not in plan  # a chunk's documents are counted as they come
     chunk = literal(bounds(kind="ids", max=6))
     assert sorted(numbers.execute(f"EXECUTE chunk ({chunk})").fetchall()) == [(40,), (50,)]
 

@@ -1,7 +1,9 @@
 /* See list_collections() and default_collation() in live.h. Source of the format: MongoDB manual, "listCollections". */
 #include "pg/encoding.h"
+#include "source/live/connection_cache.h"
 #include "source/live/driver.h"
 #include "source/live/live.h"
+#include "source/live/live_source.h"
 #include "source/live/remote_cursor.h"
 
 #include <algorithm>
@@ -41,38 +43,62 @@ std::vector<CollectionInfo> list_collections(const ConnectionKey &key, const Con
     return result;
 }
 
-bson::Document default_collation(const ConnectionKey &key, const ConnectionOptions &options,
-                                 const std::string &database, const std::string &collection) {
-    const std::string wanted = to_utf8(collection);
+/* The default collation that listCollections shows, empty if it shows none. Throws ServerError if the server refuses.
+ */
+static bson::Document shown_collation(const ConnectionKey &key, const ConnectionOptions &options,
+                                      const std::string &database, const std::string &collection) {
     bson::Builder command;
     command.append_int32("listCollections", 1);
     command.begin_document("filter");
-    command.append_string("name", wanted);
+    command.append_string("name", collection);
     command.end();
-    try {
-        RemoteCursor cursor(key, options);
-        cursor.open(to_utf8(database), "$cmd.listCollections", command.finish(), 0);
-        CursorReply reply;
-        while (cursor.next(&reply)) {
-            Batch batch = batch_of(reply);
-            bson::View document;
-            while (batch.next(&document)) {
-                bson::Value name, settings, collation;
-                if (bson::find(document, "name", &name) && name.type == bson::Type::string &&
-                    bson::text_of(name) == wanted && bson::find(document, "options", &settings) &&
-                    settings.type == bson::Type::object &&
-                    bson::find(bson::document_of(settings), "collation", &collation) &&
-                    collation.type == bson::Type::object) {
-                    const bson::View found = bson::document_of(collation);
-                    return {found.data, found.data + found.size};
-                }
+    RemoteCursor cursor(key, options);
+    cursor.open(database, "$cmd.listCollections", command.finish(), 0);
+    CursorReply reply;
+    while (cursor.next(&reply)) {
+        Batch batch = batch_of(reply);
+        bson::View document;
+        while (batch.next(&document)) {
+            bson::Value name, settings, collation;
+            if (bson::find(document, "name", &name) && name.type == bson::Type::string &&
+                bson::text_of(name) == collection && bson::find(document, "options", &settings) &&
+                settings.type == bson::Type::object &&
+                bson::find(bson::document_of(settings), "collation", &collation) &&
+                collation.type == bson::Type::object) {
+                const bson::View found = bson::document_of(collation);
+                return {found.data, found.data + found.size};
             }
         }
+    }
+    return {};
+}
+
+bson::Document default_collation(const ConnectionKey &key, const ConnectionOptions &options,
+                                 const std::string &database, const std::string &collection) {
+    try {
+        return shown_collation(key, options, to_utf8(database), to_utf8(collection));
     } catch (const ServerError &error) {
         if (error.sqlstate == ERRCODE_CONNECTION_EXCEPTION)
             throw;
     }
     return {};
+}
+
+bool compares_by_bytes(const ConnectionKey &key, const ConnectionOptions &options, const std::string &database,
+                       const std::string &collection) {
+    const std::string name_space = database + "." + collection;
+    const auto known = cached_connection(key, options);
+    if (const auto found = known->comparisons_by_bytes.find(name_space); found != known->comparisons_by_bytes.end())
+        return found->second;
+    bool result = false;
+    try {
+        result = shown_collation(key, options, database, collection).empty();
+    } catch (const ServerError &error) {
+        if (error.sqlstate == ERRCODE_CONNECTION_EXCEPTION)
+            throw;
+    }
+    cached_connection(key, options)->comparisons_by_bytes[name_space] = result;
+    return result;
 }
 
 } // namespace mongoferry::source::live

@@ -76,6 +76,8 @@ public:
 
     /* By name space; see id_index.h. */
     std::map<std::string, IdRangeForm> id_range_forms;
+    /* By name space: whether the collection is known to compare strings by their bytes; see compares_by_bytes(). */
+    std::map<std::string, bool> comparisons_by_bytes;
 
     /* For the cache. */
     int users = 0;                 /* scans that are open on it */

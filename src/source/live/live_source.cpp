@@ -36,11 +36,19 @@ static void open_sample(Open &&open) {
     }
 }
 
-void LiveSource::open(const Request &request) {
-    check_range(request.range);
+void LiveSource::open(const Request &wanted) {
+    check_range(wanted.range);
     is_empty_range_ = false;
-    const std::string database = to_utf8(request.database);
-    const std::string collection = to_utf8(request.collection);
+    const std::string database = to_utf8(wanted.database);
+    const std::string collection = to_utf8(wanted.collection);
+    /* Saying what goes without saying would keep some servers' indexes from serving. */
+    Request without_collation;
+    const bool goes_without_saying = wanted.simple_collation && compares_by_bytes(key_, options_, database, collection);
+    if (goes_without_saying) {
+        without_collation = wanted;
+        without_collation.simple_collation = false;
+    }
+    const Request &request = goes_without_saying ? without_collation : wanted;
     const auto open_cursor = [&](IdRangeForm form) {
         cursor_.open(database, collection, build_find_command(request, collection, form), request.batch_size);
     };

@@ -8,6 +8,12 @@
 
 namespace mongoferry::source::live {
 
+/* Whether the collection is known to have no default collation, so that strings compare by their bytes. Asked once for
+ * each connection: a collection keeps its collation as long as it lives. False where the server does not tell. UTF-8
+ * names. */
+bool compares_by_bytes(const ConnectionKey &key, const ConnectionOptions &options, const std::string &database,
+                       const std::string &collection);
+
 class LiveSource final : public Source {
 public:
     LiveSource(const ConnectionKey &key, const ConnectionOptions &options)
