@@ -169,6 +169,24 @@ void respect_security(Candidate *candidates, int count) {
     }
 }
 
+/* A condition that might raise an error is not checked before one that stands before it: without stages that one might
+ * have spared it the row. */
+void respect_order(Candidate *candidates, const List *conditions) {
+    int last_stage = 0;
+    bool behind_executor = false;
+    ListCell *cell;
+    foreach (cell, conditions) {
+        Candidate *candidate = &candidates[foreach_current_index(cell)];
+        Node *condition = reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause);
+        if (candidate->stage != left_to_executor && contain_leaked_vars(condition))
+            candidate->stage = behind_executor ? left_to_executor : Max(candidate->stage, last_stage);
+        if (candidate->stage == left_to_executor)
+            behind_executor = true;
+        else
+            last_stage = Max(last_stage, candidate->stage);
+    }
+}
+
 } // namespace
 
 List *choose_stages(const query::RelationFields &fields, const List *conditions, const Bitmapset *attributes) {
@@ -187,6 +205,7 @@ List *choose_stages(const query::RelationFields &fields, const List *conditions,
                                : preferred_stage(fields, candidate->columns);
     }
     respect_security(candidates, count);
+    respect_order(candidates, conditions);
     const int stage_count = close_gaps(candidates, count);
 
     Bitmapset *others = bms_copy(attributes); /* decoded only for rows that pass */

@@ -26,6 +26,9 @@ constexpr const char *types_read_as_text[] = {
 bool find_array_column(const Translation *translation, Node *expression, UsedColumn *elements, Oid *type) {
     if (!find_column(translation, expression, elements) || !elements->field)
         return false;
+    /* A path that ends with a position gives that element whole: an array in it is not looked into. */
+    if (elements->has_position)
+        return false;
     int32 typmod = elements->field->typmod;
     *type = get_element_type(getBaseTypeAndTypmod(elements->field->type, &typmod));
     if (!OidIsValid(*type))

@@ -180,6 +180,7 @@ bool adds_convertible(const Work &work) {
         return work.comparison != Comparison::equal &&
                (work.comparison != Comparison::not_equal || differs_by_order(work));
     case ColumnKind::date:
+    case ColumnKind::boolean: /* <> true is said as = false */
         return true;
     default:
         return work.comparison != Comparison::not_equal || differs_by_order(work);

@@ -5,7 +5,6 @@ Each worker of pytest-xdist then has servers of its own in that folder, and the 
 """
 
 import os
-import random
 import shutil
 import uuid
 from pathlib import Path
@@ -27,8 +26,6 @@ _TEMPLATE = "mongoferry_template"
 def pytest_configure(config):
     if hasattr(config, "workerinput"):
         return  # a worker: the folder is in its environment
-    # of test_differential.py; chosen here, so that all workers know the same
-    os.environ.setdefault("MONGOFERRY_DIFFERENTIAL_SEED", str(random.randrange(10**9)))
     config.mongoferry_folder = make_run_folder()
     os.environ[_FOLDER] = str(config.mongoferry_folder)
 

@@ -532,3 +532,12 @@ def test_memory_of_rows_that_fail_is_given_back(make_tables, unwound):
         $$SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts WHERE name = 'mongoferry row'$$""")
     (size, r), = connection.execute("SELECT row_memory(r), r FROM early WHERE q LIKE 'last%'").fetchall()
     assert r == 2 and size < 100_000, size
+
+
+def test_a_condition_that_may_fail_is_not_checked_before_one_that_stands_before_it(mongo, live_server, connection):
+    """The first condition looks at jsonb, which is decoded late; the second divides by zero where the first is false."""
+    mongo.divided.insert_one({"_id": 1, "n": 0})
+    connection.execute(
+        f"CREATE FOREIGN TABLE divided (_id int, n int8, j jsonb, other int) SERVER {live_server} OPTIONS (collection 'divided')"
+    )
+    assert connection.execute("SELECT other FROM divided WHERE j ->> '0' IS NOT NULL AND n % n = n").fetchall() == []

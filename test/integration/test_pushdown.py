@@ -82,3 +82,31 @@ def test_values_of_parameters_decide_when_the_scan_starts(mongo, live_server, co
             if pushed != here:
                 differences.append(f"{condition} with {value}: misses {set(here) - set(pushed)}, has too much {set(pushed) - set(here)}")
     assert not differences, "\n".join(differences)
+
+
+def test_an_array_at_a_position_is_not_looked_into(mongo, live_server, connection):
+    """{"l.1": 5} does not match {l: [0, [5]]}: the path ends with the position."""
+    mongo.places.insert_many([{"_id": 1, "l": [0, [5, 6]]}, {"_id": 2, "l": [[5], 7]}])
+    for table, pushdown in (("pushed_places", "on"), ("kept_places", "off")):
+        connection.execute(
+            f"CREATE FOREIGN TABLE {table} (_id int, a int[] OPTIONS (field 'l.1', on_mismatch 'null')) SERVER {live_server}"
+            f" OPTIONS (collection 'places', pushdown '{pushdown}')"
+        )
+    for condition in ("a = '{5,6}'", "a && '{5}'", "a @> '{6}'", "5 = ANY (a)"):
+        rows = [connection.execute(f"SELECT _id FROM {t} WHERE {condition}").fetchall() for t in ("pushed_places", "kept_places")]
+        assert rows == [[(1,)], [(1,)]], condition
+
+
+def test_strings_that_spell_booleans_pass_the_filter(mongo, live_server, connection):
+    mongo.flags.insert_many([{"_id": 1, "f": "f"}, {"_id": 2, "f": "t"}, {"_id": 3, "f": False}, {"_id": 4}])
+    for table, pushdown in (("pushed_flags", "on"), ("kept_flags", "off")):
+        connection.execute(
+            f"CREATE FOREIGN TABLE {table} (_id int, f bool OPTIONS (coerce_strings 'true')) SERVER {live_server}"
+            f" OPTIONS (collection 'flags', pushdown '{pushdown}')"
+        )
+    for condition in ("NOT f", "true <> f", "f <> false", "f", "f = false", "f IS NOT TRUE", "f IS FALSE"):
+        rows = [
+            connection.execute(f"SELECT _id FROM {table} WHERE {condition} ORDER BY 1").fetchall()
+            for table in ("pushed_flags", "kept_flags")
+        ]
+        assert rows[0] == rows[1], condition
