@@ -25,7 +25,7 @@ def make_table(psql):
     def make(uri, options="", database="shop"):
         psql(f"""CREATE SERVER remote FOREIGN DATA WRAPPER mongoferry
                      OPTIONS (uri '{uri}', database '{database}'{options});
-                 CREATE FOREIGN TABLE orders (_id int, x text) SERVER remote OPTIONS (fetch_size '100')""")
+                 CREATE FOREIGN TABLE orders (_id int, x text) SERVER remote OPTIONS (fetch_size '100', pushdown 'off')""")
 
     return make
 

@@ -26,7 +26,7 @@ def make_table(psql):
     def make(uri, database="shop", options="", name="remote", table="orders", fetch_size=100):
         psql(f"""CREATE SERVER {name} FOREIGN DATA WRAPPER mongoferry OPTIONS (uri '{uri}', database '{database}'{options});
                  CREATE FOREIGN TABLE {table} (_id int, x text) SERVER {name}
-                     OPTIONS (collection 'orders', fetch_size '{fetch_size}')""")
+                     OPTIONS (collection 'orders', fetch_size '{fetch_size}', pushdown 'off')""")
 
     return make
 
