@@ -58,12 +58,12 @@ ServerValue *match_stage(FilterNode *node) {
     return stage("$match", predicate_value(nodes, 1));
 }
 
-/* The plain path of an expression that is nothing but a column; else NULL. */
+/* The path of a key that is nothing but a field, compared as it is stored (not a day, say); else NULL. */
 const char *plain_path(const Translation *translation, Node *expression) {
-    int table;
-    AttrNumber column;
-    const Field *field = field_of(translation, expression, &table, &column);
-    return field && field->path[0] != '$' ? path_of(translation, table, field) : nullptr;
+    Translation trial = *translation;
+    trial.uses = trial.troubles = trial.reasons = NIL;
+    const ServerValue *value = translate_operand(&trial, expression);
+    return value && value->kind == ServerValueKind::field ? value->text : nullptr;
 }
 
 /* The translation of what concerns the joined table's documents alone, in the pipeline of its $lookup. */

@@ -1,5 +1,7 @@
 """Joins of collections on the server: the same rows as with pushdown off."""
 
+import datetime
+
 import pytest
 from bson import Decimal128, Int64, ObjectId
 
@@ -118,3 +120,17 @@ def test_odd_documents_call_for_the_local_plan(tables, mongo):
     assert rows(tables, query, "pushed") == rows(tables, query, "kept")
     text = "\n".join(line for (line,) in tables.execute("EXPLAIN (ANALYZE) " + query.format("pushed")))
     assert "Local Plan Runs: 1" in text, text
+
+
+def test_days_are_joined_by_day(tables, mongo):
+    """Not by the times of day that the fields have."""
+    day = datetime.datetime(2024, 2, 29, tzinfo=datetime.timezone.utc)
+    mongo.days.insert_many({"_id": hour, "day": day + datetime.timedelta(hours=hour)} for hour in (0, 1, 23, 24))
+    for prefix, pushdown in (("pushed", "on"), ("kept", "off")):
+        tables.execute(
+            f"CREATE FOREIGN TABLE {prefix}_days (_id int, day date) SERVER live OPTIONS (collection 'days', pushdown '{pushdown}')"
+        )
+    query = "SELECT a._id, b._id FROM {0}_days a JOIN {0}_days b ON a.day = b.day"
+    assert "$lookup" in plan(tables, query.format("pushed"))
+    assert rows(tables, query, "pushed") == rows(tables, query, "kept")
+    assert len(rows(tables, query, "pushed")) == 10
