@@ -5,6 +5,7 @@
 #include "bson/number_text.h"
 #include "bson/objectid_type_id.h"
 #include "bson/path.h"
+#include "query/rule.h"
 
 extern "C" {
 #include "datatype/timestamp.h"
@@ -45,11 +46,6 @@ constexpr const char *types_read_as_other[] = {
     "double", "int", "long", "decimal", "date", "objectId", "bool", "binData", "regex", "symbol", "javascript",
     "dbPointer", "object", "array", "timestamp", "minKey", "maxKey", "javascriptWithScope", "string"};
 // clang-format on
-
-template <int count>
-TypeList list_of(const char *const (&names)[count]) {
-    return {names, count};
-}
 
 void set_integer(ColumnRule *rule, int64 minimum, int64 maximum) {
     rule->kind = ColumnKind::integer;
@@ -159,20 +155,6 @@ ColumnRule rule_of_type(Oid type, int32 typmod, const bson::ConversionOptions &o
 
 /* --- columns ----------------------------------------------------------------------------------------------------- */
 
-static bool is_digits(std::string_view text) {
-    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-static bool names_position(std::string_view path) {
-    for (size_t start = 0; start != std::string_view::npos;) {
-        const size_t dot = path.find('.', start);
-        if (is_digits(path.substr(start, dot == std::string_view::npos ? dot : dot - start)))
-            return true;
-        start = dot == std::string_view::npos ? dot : dot + 1;
-    }
-    return false;
-}
-
 UsedColumn column_at(const Translation *translation, int table, AttrNumber column) {
     const TranslatedTable &translated = translation->tables[table];
     const Field *field = &translated.fields->fields[column - 1];
@@ -184,7 +166,7 @@ UsedColumn column_at(const Translation *translation, int table, AttrNumber colum
     used.rule = rule_of_type(field->type, field->typmod, field->options);
     used.of_elements = translated.fields->unwind && !translated.unwound &&
                        bson::is_at_or_below(field->path, translated.fields->unwind);
-    used.has_position = names_position(field->path);
+    used.has_position = bson::names_position(field->path);
     return used;
 }
 
@@ -242,13 +224,6 @@ static ServerValue *has_type(ServerValue *field, std::initializer_list<const cha
     return operation("$in", {operation_of("$type", field), names});
 }
 
-static ServerValue *float64_value(double number) {
-    Constant constant{};
-    constant.kind = ConstantKind::float64;
-    constant.float64 = number;
-    return constant_value(constant);
-}
-
 /* $and goes no further than to the first false one (MongoDB manual, "$and (aggregation)"), so that what follows sees
  * only values of the type. */
 static ServerValue *is_integral_between(ServerValue *field, int64 minimum, int64 maximum) {
@@ -293,12 +268,7 @@ static ServerValue *fits_numeric(ServerValue *field, int32 precision, int32 scal
 /* In milliseconds. */
 static ServerValue *is_date_between(ServerValue *field, int64 first, int64 beyond) {
     /* Not $toLong, which raises an error for what is no date; $and need not stop at the first that is false. */
-    ServerValue *convert = document_value();
-    append_entry(convert, "input", field);
-    append_entry(convert, "to", text_value("long"));
-    append_entry(convert, "onError", null_value());
-    append_entry(convert, "onNull", null_value());
-    ServerValue *milliseconds = operation_of("$convert", convert);
+    ServerValue *milliseconds = converted(field, "long");
     return operation("$and", {has_type(field, {"date"}), operation("$gte", {milliseconds, integer_value(first)}),
                               operation("$lt", {milliseconds, integer_value(beyond)})});
 }
@@ -406,10 +376,6 @@ ServerValue *odd_value_test(const UsedColumn &used) {
 
 /* --- odd values as query predicates ------------------------------------------------------------------------------ */
 
-static FilterNode *add_arm(FilterNode *left, FilterNode *right) {
-    return left ? either(left, right) : right;
-}
-
 static FilterNode *all(std::initializer_list<FilterNode *> nodes) {
     return combine(NodeKind::all_of, nodes.begin(), static_cast<int>(nodes.size()));
 }
@@ -434,34 +400,33 @@ FilterNode *convertible_filter(const UsedColumn &used) {
         return filter;
     if (rule.kind == ColumnKind::uuid) {
         const uint8_t other = rule.uuid_binary == 4 ? 3 : 4;
-        filter = add_arm(filter, all({compare_node(used.path, BTGreaterEqualStrategyNumber, uuid_bound(other, 0)),
-                                      compare_node(used.path, BTLessEqualStrategyNumber, uuid_bound(other, 0xff))}));
+        filter = either(filter, all({compare_node(used.path, BTGreaterEqualStrategyNumber, uuid_bound(other, 0)),
+                                     compare_node(used.path, BTLessEqualStrategyNumber, uuid_bound(other, 0xff))}));
     }
     if (rule.kind == ColumnKind::text && used.field->options.on_nul != bson::OnNul::error)
-        filter = add_arm(filter, pattern_filter(used.path, "\\x00"));
+        filter = either(filter, pattern_filter(used.path, "\\x00"));
     if (rule.kind == ColumnKind::text && rule.limit >= 0) { /* blanks beyond the limit are cut */
         ServerValue *field = field_value(used.path);
         ServerValue *is_longer =
             operation("$and", {has_type(field, {"string"}),
                                operation("$gt", {operation_of("$strLenCP", field), integer_value(rule.limit)})});
-        filter = add_arm(filter, all({pattern_filter(used.path, " $"), expression_node(is_longer)}));
+        filter = either(filter, all({pattern_filter(used.path, " $"), expression_node(is_longer)}));
     }
     return filter;
 }
 
-/* An array before the path's end. The aggregation language's tests see it too; but SecantusDB, unlike MongoDB, has
- * nothing there. NULL: there is nothing before the end. */
-static FilterNode *arrays_on_the_way(const UsedColumn &used) {
-    const std::string_view path = used.path;
-    const size_t own =
-        path.size() - strlen(bson::utf8_name(used.field->path)); /* before it stands the table's prefix */
+FilterNode *arrays_before_end(const char *path, size_t start) {
+    static constexpr const char *array_type[] = {"array"};
     FilterNode *filter = nullptr;
-    for (size_t dot = path.find('.', own); dot != std::string_view::npos; dot = path.find('.', dot + 1)) {
-        const char **names = static_cast<const char **>(palloc(sizeof(char *)));
-        names[0] = "array";
-        filter = add_arm(filter, type_node(pnstrdup(used.path, dot), {names, 1}));
-    }
+    for (const char *dot = strchr(path + start, '.'); dot; dot = strchr(dot + 1, '.'))
+        filter = either(filter, type_node(pnstrdup(path, static_cast<Size>(dot - path)), list_of(array_type)));
     return filter;
+}
+
+/* The aggregation language's tests see these too; but SecantusDB, unlike MongoDB, has nothing there. */
+static FilterNode *arrays_on_the_way(const UsedColumn &used) {
+    const size_t own = strlen(bson::utf8_name(used.field->path)); /* before it stands the table's prefix */
+    return arrays_before_end(used.path, strlen(used.path) - own);
 }
 
 FilterNode *null_by_oddity_filter(const UsedColumn &used) {
@@ -471,10 +436,9 @@ FilterNode *null_by_oddity_filter(const UsedColumn &used) {
     if (used.field->options.on_mismatch == bson::OnMismatch::null) {
         if (used.rule.not_exact || refusal_in_expression(used)) /* what is refused can't be told */
             return make_node(NodeKind::everything);
-        filter = add_arm(filter, expression_node(odd_value_test(used)));
+        filter = either(filter, expression_node(odd_value_test(used)));
     }
-    FilterNode *arrays = arrays_on_the_way(used);
-    return arrays ? either(filter, arrays) : filter;
+    return either(filter, arrays_on_the_way(used));
 }
 
 FilterNode *odd_filter(const UsedColumn &used) {
@@ -483,17 +447,15 @@ FilterNode *odd_filter(const UsedColumn &used) {
     FilterNode *filter = null_by_oddity_filter(used);
     if (filter->kind == NodeKind::everything || used.field->options.on_mismatch == bson::OnMismatch::null)
         return filter; /* has all that is odd */
-    if (FilterNode *convertible = convertible_filter(used))
-        filter = add_arm(filter, convertible);
+    filter = either(filter, convertible_filter(used));
     FilterNode *odd = expression_node(odd_value_test(used));
     switch (used.rule.kind) {
     case ColumnKind::numeric:
         if (used.rule.scale >= 0)
-            return add_arm(filter, odd);
-        return add_arm(filter, all({type_filter(used, "double"), odd}));
+            return either(filter, odd);
+        return either(filter, all({type_filter(used, "double"), odd}));
     case ColumnKind::float64:
-        return add_arm(add_arm(filter, all({type_filter(used, "decimal"), odd})),
-                       all({type_filter(used, "long"), odd}));
+        return either(either(filter, all({type_filter(used, "decimal"), odd})), all({type_filter(used, "long"), odd}));
     default:
         return filter;
     }
@@ -574,8 +536,7 @@ FilterNode *any_odd_filter(const UsedColumn &used) {
         FilterNode *looked_at = type_node(used.path, {names, list_length(sometimes)});
         filter = either(filter, all({looked_at, expression_node(odd_value_test(used))}));
     }
-    FilterNode *arrays = arrays_on_the_way(used);
-    return arrays ? either(filter, arrays) : filter;
+    return either(filter, arrays_on_the_way(used));
 }
 
 } // namespace mongoferry::query

@@ -80,6 +80,8 @@ FilterNode *convertible_filter(const UsedColumn &used);
 FilterNode *null_by_oddity_filter(const UsedColumn &used);
 /* Odd documents that a scan reads: those two and the odd numbers. */
 FilterNode *odd_filter(const UsedColumn &used);
+/* An array before the end of a path (UTF-8), from the given byte on; NULL: there is nothing before its end. */
+FilterNode *arrays_before_end(const char *path, size_t start);
 /* All odd documents: where a column is used without being read. */
 FilterNode *any_odd_filter(const UsedColumn &used);
 

@@ -69,11 +69,8 @@ static bool translate_unwound_conditions(Translation *translation, const Transla
     }
     if (!append_unwind_stage(translation, command))
         return false;
-    foreach (cell, on_elements) {
-        FilterNode **nodes = static_cast<FilterNode **>(palloc(sizeof(FilterNode *)));
-        nodes[0] = static_cast<FilterNode *>(lfirst(cell));
-        append_item(command->pipeline, operation_of("$match", predicate_value(nodes, 1)));
-    }
+    foreach (cell, on_elements)
+        append_item(command->pipeline, match_stage(static_cast<FilterNode *>(lfirst(cell))));
     return true;
 }
 

@@ -144,9 +144,7 @@ FilterNode *compare_native(Work *work, Oid compared_type, const Const *constant)
     case ColumnKind::boolean: {
         if (constant_type != BOOLOID)
             return nullptr;
-        Constant made{};
-        made.kind = ConstantKind::boolean;
-        made.boolean = DatumGetBool(constant->constvalue);
+        Constant made = boolean_constant(DatumGetBool(constant->constvalue));
         if (work->comparison != Comparison::not_equal || work->placeholder > 0)
             return compare(*work, work->comparison, made);
         made.boolean = !made.boolean;
@@ -204,8 +202,7 @@ const char *refusal_of_comparison(const Work &work, Oid collation) {
 
 static Predicate finish(const Work &work, FilterNode *node) {
     if (adds_convertible(work))
-        if (FilterNode *convertible = convertible_filter(*work.used))
-            node = either(node, convertible);
+        node = either(node, convertible_filter(*work.used));
     const UsedColumn &used = *work.used;
     const bool exact = work.exact && !used.rule.not_exact && !used.of_elements && !used.has_position;
     return {node, exact};
@@ -298,8 +295,7 @@ Predicate is_null_predicate(Translation *translation, Node *expression, const Us
     if (used.field)
         use_field(translation, used.table, used.column);
     FilterNode *node = compare_node(used.path, BTEqualStrategyNumber, Constant{}); /* missing too */
-    if (FilterNode *odd = null_by_oddity_filter(used))
-        node = either(node, odd);
+    node = either(node, null_by_oddity_filter(used));
     if (node->kind == NodeKind::everything) {
         not_sent(translation, expression, "what on_mismatch reads as NULL can't be told by the server");
         return {nullptr, false};

@@ -13,56 +13,8 @@ bool is_less(Comparison comparison) {
     return comparison == Comparison::less || comparison == Comparison::less_equal;
 }
 
-Constant integer_constant(int64 value) {
-    Constant constant{};
-    constant.kind = ConstantKind::integer;
-    constant.integer = value;
-    return constant;
-}
-
-Constant float64_constant(double value) {
-    Constant constant{};
-    constant.kind = ConstantKind::float64;
-    constant.float64 = value;
-    return constant;
-}
-
-Constant date_constant(int64 milliseconds) {
-    Constant constant{};
-    constant.kind = ConstantKind::date;
-    constant.integer = milliseconds;
-    return constant;
-}
-
-Constant text_constant(const char *characters) {
-    Constant constant{};
-    constant.kind = ConstantKind::text;
-    constant.text = {characters, strlen(characters), nullptr};
-    return constant;
-}
-
-Constant uuid_constant(uint8_t subtype, const uint8_t *bytes) {
-    Constant constant{};
-    constant.kind = ConstantKind::uuid;
-    constant.binary_subtype = subtype;
-    memcpy(constant.bytes, bytes, sizeof constant.bytes);
-    return constant;
-}
-
-Constant object_id_constant(const uint8_t *bytes) {
-    Constant constant{};
-    constant.kind = ConstantKind::object_id;
-    memcpy(constant.bytes, bytes, 12);
-    return constant;
-}
-
 FilterNode *nothing() {
     return make_node(NodeKind::nothing);
-}
-
-FilterNode *both(FilterNode *left, FilterNode *right) {
-    FilterNode *children[] = {left, right};
-    return combine(NodeKind::all_of, children, 2);
 }
 
 FilterNode *typed(const Work &work, const char *const *type, FilterNode *node) {

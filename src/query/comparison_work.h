@@ -31,15 +31,7 @@ bool settle_place(const Place &place, Comparison *comparison);
 bool is_greater(Comparison comparison);
 bool is_less(Comparison comparison);
 
-Constant integer_constant(int64 value);
-Constant float64_constant(double value);
-Constant date_constant(int64 milliseconds);
-Constant text_constant(const char *characters);
-Constant uuid_constant(uint8_t subtype, const uint8_t *bytes);
-Constant object_id_constant(const uint8_t *bytes);
-
 FilterNode *nothing();
-FilterNode *both(FilterNode *left, FilterNode *right);
 /* The field has that BSON type, and the node holds. */
 FilterNode *typed(const Work &work, const char *const *type, FilterNode *node);
 FilterNode *equals(const Work &work, Constant constant);

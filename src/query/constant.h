@@ -39,4 +39,55 @@ struct Constant {
     };
 };
 
+inline Constant integer_constant(int64 value) {
+    Constant constant{};
+    constant.kind = ConstantKind::integer;
+    constant.integer = value;
+    return constant;
+}
+
+inline Constant float64_constant(double value) {
+    Constant constant{};
+    constant.kind = ConstantKind::float64;
+    constant.float64 = value;
+    return constant;
+}
+
+inline Constant boolean_constant(bool value) {
+    Constant constant{};
+    constant.kind = ConstantKind::boolean;
+    constant.boolean = value;
+    return constant;
+}
+
+inline Constant date_constant(int64 milliseconds) {
+    Constant constant{};
+    constant.kind = ConstantKind::date;
+    constant.integer = milliseconds;
+    return constant;
+}
+
+/* UTF-8, which must live on. */
+inline Constant text_constant(const char *characters) {
+    Constant constant{};
+    constant.kind = ConstantKind::text;
+    constant.text = {characters, strlen(characters), nullptr};
+    return constant;
+}
+
+inline Constant uuid_constant(uint8_t subtype, const uint8_t *bytes) {
+    Constant constant{};
+    constant.kind = ConstantKind::uuid;
+    constant.binary_subtype = subtype;
+    memcpy(constant.bytes, bytes, sizeof constant.bytes);
+    return constant;
+}
+
+inline Constant object_id_constant(const uint8_t *bytes) {
+    Constant constant{};
+    constant.kind = ConstantKind::object_id;
+    memcpy(constant.bytes, bytes, 12);
+    return constant;
+}
+
 } // namespace mongoferry::query

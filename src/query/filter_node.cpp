@@ -171,8 +171,15 @@ FilterNode *combine(NodeKind kind, FilterNode *const *children, int count) {
 }
 
 FilterNode *either(FilterNode *left, FilterNode *right) {
+    if (!left || !right)
+        return left ? left : right;
     FilterNode *children[] = {left, right};
     return combine(NodeKind::any_of, children, 2);
+}
+
+FilterNode *both(FilterNode *left, FilterNode *right) {
+    FilterNode *children[] = {left, right};
+    return combine(NodeKind::all_of, children, 2);
 }
 
 } // namespace mongoferry::query

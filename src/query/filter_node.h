@@ -31,6 +31,10 @@ struct TypeList {
     const char *const *names;
     int count;
 };
+template <int count>
+constexpr TypeList list_of(const char *const (&names)[count]) {
+    return {names, count};
+}
 
 struct FilterNode {
     NodeKind kind;
@@ -59,6 +63,8 @@ FilterNode *type_node(const char *path, const TypeList &types);
 FilterNode *combine(NodeKind kind, FilterNode *const *children, int count);
 /* "the value is true", of the aggregation language */
 FilterNode *expression_node(const struct ServerValue *value);
+/* any_of, all_of two; of either() one may be NULL, or both. */
 FilterNode *either(FilterNode *left, FilterNode *right);
+FilterNode *both(FilterNode *left, FilterNode *right);
 
 } // namespace mongoferry::query

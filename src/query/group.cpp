@@ -193,14 +193,9 @@ static bool append_having_stage(Translation *grouped, const RemoteQuery &query, 
     }
     FilterNode *condition = combine(NodeKind::all_of, filters, list_length(query.having));
     if (may_be_odd) {
-        Constant yes{};
-        yes.kind = ConstantKind::boolean;
-        yes.boolean = true;
-        condition = either(condition, compare_node(odd_field, BTEqualStrategyNumber, yes));
+        condition = either(condition, compare_node(odd_field, BTEqualStrategyNumber, boolean_constant(true)));
     }
-    FilterNode **all = static_cast<FilterNode **>(palloc(sizeof(FilterNode *)));
-    all[0] = condition;
-    append_item(pipeline, operation_of("$match", predicate_value(all, 1)));
+    append_item(pipeline, match_stage(condition));
     return true;
 }
 

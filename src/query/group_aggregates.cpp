@@ -14,6 +14,7 @@
 
 #include "bson/objectid_type_id.h"
 #include "pg/compat.h"
+#include "query/rule.h"
 
 extern "C" {
 #include "catalog/pg_aggregate.h"
@@ -173,21 +174,9 @@ struct Accumulator {
     const char *name;
 };
 
-ServerValue *float64_value(double number) {
-    Constant constant{};
-    constant.kind = ConstantKind::float64;
-    constant.float64 = number;
-    return constant_value(constant);
-}
-
 /* {$let: {vars: {x: value}, in: body}} with $$x in the body */
 ServerValue *let_x(ServerValue *value, ServerValue *body) {
-    ServerValue *vars = append_entry(document_value(), "x", value);
-    return operation_of("$let", append_entry(append_entry(document_value(), "vars", vars), "in", body));
-}
-
-ServerValue *is_something(ServerValue *value) {
-    return operation("$gt", {value, null_value()});
+    return let(append_entry(document_value(), "x", value), body);
 }
 
 /* An aggregate while it is translated. */
@@ -207,10 +196,9 @@ ServerValue *filtered(const Argument &argument, ServerValue *value) {
 
 /* PostgreSQL evaluates the argument only of rows that the filter lets through. */
 void add_trouble(const Argument &argument, ServerValue *trouble) {
-    Translation *translation = argument.stage->translation;
     if (argument.filter)
         trouble = operation("$and", {argument.filter, trouble});
-    translation->troubles = lappend(translation->troubles, trouble);
+    add_trouble(argument.stage->translation, trouble);
 }
 
 /* A number as Decimal128 with PostgreSQL's scale. (Values of numeric are no doubles, see function_rules.h: of a double

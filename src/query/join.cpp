@@ -48,16 +48,6 @@ const char *joined_field(int table) {
 
 namespace {
 
-ServerValue *stage(const char *name, ServerValue *argument) {
-    return append_entry(document_value(), name, argument);
-}
-
-ServerValue *match_stage(FilterNode *node) {
-    FilterNode **nodes = static_cast<FilterNode **>(palloc(sizeof(FilterNode *)));
-    nodes[0] = node;
-    return stage("$match", predicate_value(nodes, 1));
-}
-
 /* The path of a key that is nothing but a field, compared as it is stored (not a day, say); else NULL. */
 const char *plain_path(const Translation *translation, Node *expression) {
     Translation trial = *translation;
@@ -122,15 +112,16 @@ ServerValue *existence_stage(const char *field, bool exists) {
 void append_matches_stage(ServerValue *pipeline, JoinType type, const char *field) {
     switch (type) {
     case JOIN_LEFT:
-        append_item(pipeline, stage("$unwind", append_entry(append_entry(document_value(), "path", field_value(field)),
-                                                            "preserveNullAndEmptyArrays", boolean_value(true))));
+        append_item(pipeline,
+                    operation_of("$unwind", append_entry(append_entry(document_value(), "path", field_value(field)),
+                                                         "preserveNullAndEmptyArrays", boolean_value(true))));
         break;
     case JOIN_SEMI:
     case JOIN_ANTI:
         append_item(pipeline, existence_stage(field, type == JOIN_SEMI));
         break;
     default:
-        append_item(pipeline, stage("$unwind", field_value(field)));
+        append_item(pipeline, operation_of("$unwind", field_value(field)));
         break;
     }
 }
@@ -165,10 +156,10 @@ bool append_join(Translation *translation, const RemoteQuery &query, int table, 
         return false;
     filters[own_count] = expression_node(condition);
 
-    ServerValue *pipeline = array_value({stage("$match", predicate_value(filters, own_count + 1))});
+    ServerValue *pipeline = array_value({operation_of("$match", predicate_value(filters, own_count + 1))});
     if (join.type == JOIN_SEMI || join.type == JOIN_ANTI) { /* one match tells */
-        append_item(pipeline, stage("$limit", integer_value(1)));
-        append_item(pipeline, stage("$project", append_entry(document_value(), "_id", integer_value(1))));
+        append_item(pipeline, operation_of("$limit", integer_value(1)));
+        append_item(pipeline, operation_of("$project", append_entry(document_value(), "_id", integer_value(1))));
     }
     ServerValue *lookup = document_value();
     append_entry(lookup, "from", text_value(translation->tables[table].collection));
@@ -176,7 +167,7 @@ bool append_join(Translation *translation, const RemoteQuery &query, int table, 
     append_entry(lookup, "let", let);
     append_entry(lookup, "pipeline", pipeline);
     append_entry(lookup, "as", text_value(field));
-    append_item(command->pipeline, stage("$lookup", lookup));
+    append_item(command->pipeline, operation_of("$lookup", lookup));
     append_matches_stage(command->pipeline, join.type, field);
     add_probe(command, table, filters, own_count, odd_uses_filter(&inner, table));
 

@@ -34,32 +34,8 @@ constexpr const char *double_type[] = {"double"};
 constexpr const char *decimal_type[] = {"decimal"};
 constexpr const char *long_type[] = {"long"};
 
-template <int count>
-FilterNode *has_type(const char *path, const char *const (&names)[count]) {
-    return type_node(path, {names, count});
-}
-
-FilterNode *add_arm(FilterNode *left, FilterNode *right) {
-    return left && right ? either(left, right) : left ? left : right;
-}
-
-FilterNode *both(FilterNode *left, FilterNode *right) {
-    FilterNode *nodes[] = {left, right};
-    return combine(NodeKind::all_of, nodes, 2);
-}
-
-Constant nan_constant() {
-    Constant constant{};
-    constant.kind = ConstantKind::float64;
-    constant.float64 = std::nan("");
-    return constant;
-}
-
-Constant integer_constant(int64 value) {
-    Constant constant{};
-    constant.kind = ConstantKind::integer;
-    constant.integer = value;
-    return constant;
+FilterNode *is_nan(const char *path) {
+    return compare_node(path, BTEqualStrategyNumber, float64_constant(std::nan("")));
 }
 
 /* One key of SQL's order, on the server. */
@@ -140,31 +116,33 @@ FilterNode *disturbing_filter(const UsedColumn &used, bool is_last) {
     FilterNode *filter = nullptr;
     const bool reads_as_null = used.field->options.on_mismatch == bson::OnMismatch::null;
     if (reads_as_null && is_float_or_numeric(used.rule.kind)) {
-        filter = add_arm(has_type(used.path, types_without_numbers), nullptr);
+        filter = type_node(used.path, list_of(types_without_numbers));
         if (used.rule.kind == ColumnKind::float32 || used.rule.precision >= 0) /* what is too large is NULL */
-            filter = add_arm(filter, expression_node(odd_value_test(used)));
+            filter = either(filter, expression_node(odd_value_test(used)));
         if (used.rule.kind == ColumnKind::float64)
-            filter = add_arm(filter, both(has_type(used.path, decimal_type), expression_node(odd_value_test(used))));
+            filter = either(filter,
+                            both(type_node(used.path, list_of(decimal_type)), expression_node(odd_value_test(used))));
     } else if (reads_as_null || strchr(used.path, '.')) {
         filter = null_by_oddity_filter(used);
     }
-    filter = add_arm(filter, convertible_filter(used));
+    filter = either(filter, convertible_filter(used));
     if (is_last)
         return filter; /* what else is odd ties with what it should not, or is undefined, which lies with the nulls */
     if (used.rule.kind != ColumnKind::numeric)
-        filter = add_arm(filter, odd_filter(used));
+        filter = either(filter, odd_filter(used));
     /* A document with arrays under two keys is an error on the server. */
-    return add_arm(add_arm(filter, has_type(used.path, undefined_type)), has_type(used.path, array_type));
+    return either(either(filter, type_node(used.path, list_of(undefined_type))),
+                  type_node(used.path, list_of(array_type)));
 }
 
 /* Two kinds of numbers that must not both be there, if the order is to be that of numeric (order.h). */
 void add_mixed_number_probes(OrderWork *work, int table, const UsedColumn &used) {
     FilterNode *decimals =
-        either(has_type(used.path, decimal_type),
-               both(has_type(used.path, long_type),
+        either(type_node(used.path, list_of(decimal_type)),
+               both(type_node(used.path, list_of(long_type)),
                     either(compare_node(used.path, BTGreaterStrategyNumber, integer_constant(exact_in_float64)),
                            compare_node(used.path, BTLessStrategyNumber, integer_constant(-exact_in_float64)))));
-    FilterNode *doubles = both(has_type(used.path, double_type), expression_node(odd_value_test(used)));
+    FilterNode *doubles = both(type_node(used.path, list_of(double_type)), expression_node(odd_value_test(used)));
     Command *command = work->command;
     FilterNode **filters = table == 0 ? command->filters : nullptr;
     const int count = table == 0 ? command->filter_count : 0;
@@ -242,16 +220,16 @@ bool add_plain_key(OrderWork *work, Node *expression, const UsedColumn &used, bo
         return true;
     key->may_be_null = used.table > 0 || may_be_null(*work->query, expression);
     const UsedColumn own = column_without_prefix(work->translation, used.table, used.column);
-    work->disturbing[used.table] = add_arm(work->disturbing[used.table], disturbing_filter(own, is_last));
+    work->disturbing[used.table] = either(work->disturbing[used.table], disturbing_filter(own, is_last));
     if (used.rule.kind == ColumnKind::numeric)
         add_mixed_number_probes(work, used.table, own);
     if (key->may_be_null && !key->nulls_lowest) {
         Constant null_constant{}; /* equals missing fields too */
-        key->null_or_nan =
-            either(compare_node(own.path, BTEqualStrategyNumber, null_constant), has_type(own.path, undefined_type));
+        key->null_or_nan = either(compare_node(own.path, BTEqualStrategyNumber, null_constant),
+                                  type_node(own.path, list_of(undefined_type)));
     }
     if (key->may_be_nan)
-        key->null_or_nan = add_arm(key->null_or_nan, compare_node(own.path, BTEqualStrategyNumber, nan_constant()));
+        key->null_or_nan = either(key->null_or_nan, is_nan(own.path));
     return true;
 }
 
@@ -293,10 +271,10 @@ bool add_probes(OrderWork *work, const List *uses, const List *troubles) {
         foreach (cell, uses) {
             const FieldUse *use = static_cast<const FieldUse *>(lfirst(cell));
             if (use->table == table)
-                odd = add_arm(odd, odd_filter(column_without_prefix(work->translation, table, use->column)));
+                odd = either(odd, odd_filter(column_without_prefix(work->translation, table, use->column)));
         }
         foreach (cell, troubles)
-            odd = add_arm(odd, expression_node(static_cast<ServerValue *>(lfirst(cell))));
+            odd = either(odd, expression_node(static_cast<ServerValue *>(lfirst(cell))));
         if (table == 0)
             add_probe(work->command, table, work->command->filters, work->command->filter_count, odd);
         else
@@ -315,8 +293,7 @@ bool needs_rank(const OrderKey &key) {
 ServerValue *rank_of(const OrderKey &key) {
     ServerValue *rank = integer_value(0);
     if (key.may_be_nan)
-        rank =
-            operation("$cond", {operation("$eq", {key.value, constant_value(nan_constant())}), integer_value(1), rank});
+        rank = operation("$cond", {operation("$eq", {key.value, float64_value(std::nan(""))}), integer_value(1), rank});
     return operation("$cond",
                      {operation("$gt", {key.value, null_value()}), rank, integer_value(key.nulls_lowest ? -1 : 2)});
 }
@@ -466,7 +443,7 @@ bool append_forms(OrderWork *work, const Window &window) {
     bool is_ranked = !sort;
     for (int i = 0; i < work->key_count; ++i) {
         is_ranked = is_ranked || needs_rank(work->keys[i]);
-        null_or_nan = add_arm(null_or_nan, work->keys[i].null_or_nan);
+        null_or_nan = either(null_or_nan, work->keys[i].null_or_nan);
     }
     if (sort && can_be_find && query.sorted_by_index) {
         set_find_window(window, command);

@@ -7,19 +7,14 @@
 
 namespace mongoferry::query {
 
-/* True for a component that reads as an array position: in documents that hold an array there, a projection on it
- * would look for a key of that name in the elements instead. */
-static bool is_position(std::string_view component) {
-    return !component.empty() && component.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-/* The longest leading part of the path that a projection can name; empty if there is none. */
+/* The longest leading part of the path that a projection can name; empty if there is none. An array position is none:
+ * in documents that hold an array there, a projection on it would look for a key of that name in the elements. */
 static std::string_view projectable_part(std::string_view path) {
     size_t start = 0;
     while (start <= path.size()) {
         size_t dot = std::min(path.find('.', start), path.size());
         std::string_view component = path.substr(start, dot - start);
-        if (component.empty() || component[0] == '$' || is_position(component))
+        if (component.empty() || component[0] == '$' || bson::is_position(component))
             return start == 0 ? std::string_view() : path.substr(0, start - 1);
         start = dot + 1;
     }

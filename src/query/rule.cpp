@@ -44,13 +44,6 @@ ServerValue *any_of(std::initializer_list<ServerValue *> conditions) {
     return joined("$or", conditions);
 }
 
-ServerValue *float64_value(double value) {
-    Constant constant{};
-    constant.kind = ConstantKind::float64;
-    constant.float64 = value;
-    return constant_value(constant);
-}
-
 ServerValue *decimal_value(const char *text) {
     Constant constant{};
     constant.kind = ConstantKind::decimal128;

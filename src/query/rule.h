@@ -112,7 +112,6 @@ bool is_null_constant(const ServerValue *value);
 ServerValue *all_of(std::initializer_list<ServerValue *> conditions);
 ServerValue *any_of(std::initializer_list<ServerValue *> conditions);
 
-ServerValue *float64_value(double value);
 /* A Decimal128; the text has to be one. */
 ServerValue *decimal_value(const char *text);
 

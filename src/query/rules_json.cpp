@@ -32,11 +32,6 @@ namespace mongoferry::query {
 
 namespace {
 
-template <int count>
-TypeList list_of(const char *const (&names)[count]) {
-    return {names, count};
-}
-
 constexpr const char *number_types[] = {"double", "int", "long", "decimal"};
 constexpr const char *boolean_type[] = {"bool"};
 // clang-format off
@@ -172,23 +167,13 @@ bool find_text_place(const Translation *translation, Node *node, Place *place) {
 
 /* --- scalars ----------------------------------------------------------------------------------------------------- */
 
-Constant text_constant(const char *characters, int placeholder) {
-    Constant constant{};
-    constant.kind = ConstantKind::text;
-    constant.text = {characters, strlen(characters), nullptr};
-    constant.placeholder = placeholder;
-    return constant;
-}
-
 /* "path comparison number", also where the number is a double beside the decimal one; NULL if it can't be said. */
 FilterNode *number_filter(const char *path, StrategyNumber comparison, Datum number, int placeholder) {
     const char *digits = DatumGetCString(DirectFunctionCall1(numeric_out, number));
     Constant exact{};
     exact.kind = ConstantKind::decimal128;
     exact.placeholder = placeholder;
-    Constant nearest{};
-    nearest.kind = ConstantKind::float64;
-    nearest.float64 = strtod(digits, nullptr);
+    Constant nearest = float64_constant(strtod(digits, nullptr));
     nearest.placeholder = placeholder;
     if (!bson::parse_decimal128(digits, exact.bytes) || !std::isfinite(nearest.float64))
         return nullptr;
@@ -211,12 +196,8 @@ FilterNode *scalar_filter(const Place &place, const JsonbValue &scalar) {
         return place.is_relaxed
                    ? number_filter(place.path, BTEqualStrategyNumber, NumericGetDatum(scalar.val.numeric), 0)
                    : nullptr;
-    case jbvBool: {
-        Constant constant{};
-        constant.kind = ConstantKind::boolean;
-        constant.boolean = scalar.val.boolean;
-        return compare_node(place.path, BTEqualStrategyNumber, constant);
-    }
+    case jbvBool:
+        return compare_node(place.path, BTEqualStrategyNumber, boolean_constant(scalar.val.boolean));
     default:
         return nullptr;
     }
@@ -298,7 +279,7 @@ FilterNode *exists_filter(const Translation *translation, Node *object, Node *ke
     FilterNode *has_key = type_node(below.path, list_of(all_types));
     return place.path[0] == '\0'
                ? has_key
-               : either(has_key, compare_node(place.path, BTEqualStrategyNumber, text_constant(text, 0)));
+               : either(has_key, compare_node(place.path, BTEqualStrategyNumber, text_constant(text)));
 }
 
 FilterNode *json_equality(const Translation *translation, Node *left, Node *right) {
@@ -316,7 +297,9 @@ FilterNode *json_equality(const Translation *translation, Node *left, Node *righ
 
 /* Which other values might read like this: numbers and booleans. NULL for what might be the text of an object. */
 FilterNode *text_filter(const Place &place, const char *text, int placeholder) {
-    FilterNode *same = compare_node(place.path, BTEqualStrategyNumber, text_constant(text, placeholder));
+    Constant constant = text_constant(text);
+    constant.placeholder = placeholder;
+    FilterNode *same = compare_node(place.path, BTEqualStrategyNumber, constant);
     if (text[0] == '{' || text[0] == '[')
         return nullptr;
     if ((text[0] >= '0' && text[0] <= '9') || text[0] == '-')
@@ -357,7 +340,7 @@ FilterNode *text_in_list(const Translation *translation, const ScalarArrayOpExpr
                                       placeholder_of(static_cast<Node *>(lsecond(expression->args))));
         if (!one)
             return nullptr;
-        result = result ? either(result, one) : one;
+        result = either(result, one);
     }
     return result;
 }
@@ -381,23 +364,12 @@ StrategyNumber strategy_of(Comparison comparison) {
     }
 }
 
-Constant integer_constant(int64 value) {
-    Constant constant{};
-    constant.kind = ConstantKind::integer;
-    constant.integer = value;
-    return constant;
-}
-
 /* Values of the path whose text the cast to a number refuses, or reads in its own way, besides those that compare. */
 FilterNode *other_numbers(const char *path, Oid type) {
     if (type == NUMERICOID || type == FLOAT8OID) {
         FilterNode *filter = type_node(path, list_of(types_besides_numbers));
-        for (const double special : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
-            Constant constant{};
-            constant.kind = ConstantKind::float64;
-            constant.float64 = special;
-            filter = either(filter, compare_node(path, BTEqualStrategyNumber, constant));
-        }
+        for (const double special : {std::nan(""), HUGE_VAL, -HUGE_VAL})
+            filter = either(filter, compare_node(path, BTEqualStrategyNumber, float64_constant(special)));
         return filter;
     }
     FilterNode *filter = type_node(path, list_of(types_besides_integers));

@@ -100,13 +100,6 @@ static ServerValue *part_of(const char *name, ServerValue *date, const Zone &zon
 
 /* --- which documents --------------------------------------------------------------------------------------------- */
 
-static ServerValue *date_constant(int64 milliseconds) {
-    Constant constant{};
-    constant.kind = ConstantKind::date;
-    constant.integer = milliseconds;
-    return constant_value(constant);
-}
-
 /* A stretch of time in milliseconds since 1970, both ends included. */
 struct Window {
     int64 first;
@@ -121,8 +114,8 @@ static Window window_of(const Zone &zone) {
 }
 
 static ServerValue *is_in_window(ServerValue *date, const Window &window) {
-    return all_of({operation("$gte", {date, date_constant(window.first)}),
-                   operation("$lte", {date, date_constant(window.last)})});
+    return all_of(
+        {operation("$gte", {date, date_value(window.first)}), operation("$lte", {date, date_value(window.last)})});
 }
 
 /* What the function makes of a date in the window; others are trouble. */

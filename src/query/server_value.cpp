@@ -22,24 +22,23 @@ ServerValue *constant_value(const Constant &constant) {
 }
 
 ServerValue *integer_value(int64 integer) {
-    Constant constant{};
-    constant.kind = ConstantKind::integer;
-    constant.integer = integer;
-    return constant_value(constant);
+    return constant_value(integer_constant(integer));
+}
+
+ServerValue *float64_value(double number) {
+    return constant_value(float64_constant(number));
 }
 
 ServerValue *boolean_value(bool boolean) {
-    Constant constant{};
-    constant.kind = ConstantKind::boolean;
-    constant.boolean = boolean;
-    return constant_value(constant);
+    return constant_value(boolean_constant(boolean));
+}
+
+ServerValue *date_value(int64 milliseconds) {
+    return constant_value(date_constant(milliseconds));
 }
 
 ServerValue *text_value(const char *utf8) {
-    Constant constant{};
-    constant.kind = ConstantKind::text;
-    constant.text = {utf8, strlen(utf8), nullptr};
-    return constant_value(constant);
+    return constant_value(text_constant(utf8));
 }
 
 ServerValue *field_value(const char *path) {
@@ -63,6 +62,12 @@ ServerValue *predicate_value(FilterNode *const *filters, int count) {
     value->filters = filters;
     value->count = count;
     return value;
+}
+
+ServerValue *match_stage(FilterNode *filter) {
+    FilterNode **filters = static_cast<FilterNode **>(palloc(sizeof(FilterNode *)));
+    filters[0] = filter;
+    return operation_of("$match", predicate_value(filters, 1));
 }
 
 ServerValue *append_item(ServerValue *array, ServerValue *item) {

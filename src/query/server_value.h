@@ -37,13 +37,17 @@ struct ServerValue {
 ServerValue *null_value();
 ServerValue *constant_value(const Constant &constant);
 ServerValue *integer_value(int64 value);
+ServerValue *float64_value(double value);
 ServerValue *boolean_value(bool value);
+ServerValue *date_value(int64 milliseconds);
 ServerValue *text_value(const char *utf8);
 ServerValue *field_value(const char *path);
 ServerValue *variable_value(const char *name);
 ServerValue *array_value(std::initializer_list<ServerValue *> items);
 ServerValue *document_value();
 ServerValue *predicate_value(FilterNode *const *filters, int count);
+/* The stage {$match: filter}. */
+ServerValue *match_stage(FilterNode *filter);
 
 /* Appends to an array or a document; keys must live on. Return the array or document. */
 ServerValue *append_item(ServerValue *array, ServerValue *item);

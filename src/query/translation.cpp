@@ -77,8 +77,7 @@ FilterNode *odd_uses_filter(const Translation *translation, int table) {
         const FieldUse *use = static_cast<const FieldUse *>(lfirst(cell));
         if (use->table != table)
             continue;
-        FilterNode *odd = any_odd_filter(column_at(translation, use->table, use->column));
-        filter = filter && odd ? either(filter, odd) : odd ? odd : filter;
+        filter = either(filter, any_odd_filter(column_at(translation, use->table, use->column)));
     }
     return filter;
 }

@@ -2,7 +2,8 @@
 #include "query/unwind.h"
 
 #include "bson/converter.h"
-#include "query/filter_node.h"
+#include "bson/path.h"
+#include "query/column_rule.h"
 
 namespace mongoferry::query {
 
@@ -13,30 +14,9 @@ TranslatedTable *unwound_tables(const TranslatedTable *tables, int table_count) 
     return unwound;
 }
 
-/* An array above the unwound one; NULL: there is nothing above. */
-static FilterNode *array_above(const char *path) {
-    static const char *const array_type[] = {"array"};
-    FilterNode *filter = nullptr;
-    for (const char *dot = strchr(path, '.'); dot; dot = strchr(dot + 1, '.')) {
-        FilterNode *above = type_node(pnstrdup(path, static_cast<Size>(dot - path)), TypeList{array_type, 1});
-        filter = filter ? either(filter, above) : above;
-    }
-    return filter;
-}
-
-static bool names_position(const char *path) {
-    for (const char *component = path; component; component = strchr(component, '.')) {
-        component += *component == '.';
-        const size_t length = strcspn(component, ".");
-        if (length > 0 && strspn(component, "0123456789") == length)
-            return true;
-    }
-    return false;
-}
-
 bool append_unwind_stage(Translation *translation, Command *command) {
     const RelationFields *fields = translation->tables[0].fields;
-    if (names_position(fields->unwind)) {
+    if (bson::names_position(fields->unwind)) {
         not_sent(translation, nullptr, "the path of the unwound array names a position in another one");
         return false;
     }
@@ -45,7 +25,7 @@ bool append_unwind_stage(Translation *translation, Command *command) {
     if (fields->unwind_outer)
         append_entry(unwind, "preserveNullAndEmptyArrays", boolean_value(true));
     append_item(command->pipeline, operation_of("$unwind", unwind));
-    add_probe(command, 0, command->filters, command->filter_count, array_above(path));
+    add_probe(command, 0, command->filters, command->filter_count, arrays_before_end(path, 0));
     return true;
 }
 
