@@ -114,17 +114,12 @@ bson::FieldPlan *make_analyze_plan(Relation relation, const TableDescription *ta
 
 /* Everything that the table's columns read. Exception world. */
 source::Request make_request(const TableDescription *table) {
-    source::Request request;
-    request.database = table->source.database ? table->source.database : "";
-    request.collection = table->source.collection;
-    request.batch_size = table->fetch_size;
-    std::vector<std::string_view> paths;
+    source::Request request = whole_collection(table);
+    std::vector<std::string> paths;
     for (int slot = 0; slot < table->fields.count; ++slot)
         if (table->fields.fields[slot].path)
             paths.push_back(table->fields.fields[slot].path);
-    if (table->fields.unwind)
-        paths.push_back(table->fields.unwind);
-    request.projection = query::make_projection(paths);
+    request.projection = query::make_field_projection(std::move(paths), table->fields);
     return request;
 }
 

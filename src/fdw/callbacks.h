@@ -92,6 +92,9 @@ struct TableDescription {
     PlanningOptions planning;
 };
 
+/* All documents of the table's collection; of files the database may be unnamed. Exception world. */
+source::Request whole_collection(const TableDescription *table);
+
 /* "database.collection" for messages, or the collection alone where no database is named. Palloc'd or as it is. */
 const char *collection_name(const SourceOptions &options);
 

@@ -133,7 +133,7 @@ void explain_foreign_scan(ForeignScanState *node, ExplainState *explain) {
                             explain);
     if (state->chunk_bounds)
         explain_chunk(state->chunk_bounds->expr, state->request, explain);
-    if (!state->command.sendable && state->command_context && !state->source)
+    if (!state->command.sendable && !state->source)
         ExplainPropertyText("Command", "known when the scan starts", explain);
     else if (!source.dump && !state->raw_documents && state->request->range.kind != source::Range::Kind::raw) {
         ExplainPropertyText("Command", command_text(*state->request), explain);

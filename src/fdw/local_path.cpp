@@ -41,7 +41,8 @@ static size_t size_of_path(const Path *path) {
     }
 }
 
-bool is_local_path(const Path *path, const RelOptInfo *relation) {
+/* Not a pushed one, nor one above a pushed one that gives the same relation. */
+static bool is_local_path(const Path *path, const RelOptInfo *relation) {
     for (;;) {
         if (path->parent != relation)
             return true;

@@ -19,7 +19,4 @@ namespace mongoferry::fdw {
  */
 Path *copy_local_path(const RelOptInfo *relation, PathTarget *target);
 
-/* Whether a path, or one below it that gives the same relation, is a pushed one. */
-bool is_local_path(const Path *path, const RelOptInfo *relation);
-
 } // namespace mongoferry::fdw

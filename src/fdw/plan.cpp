@@ -71,7 +71,6 @@ void choose_conditions(PlannerInfo *root, RelOptInfo *relation, RelationInfo *st
     /* How many documents a chunk has is told by how many are received (chunk_scans.h). */
     const char *stays =
         state->chunk_bounds ? "the documents of a chunk are counted here" : reason_to_stay(state->table);
-    /* The rows of an unwound table are made here: the server has only the documents. */
     state->exact = !stays;
     query::Translation translation{};
     translation.tables = translated_tables(state->tables);

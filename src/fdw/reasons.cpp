@@ -35,10 +35,6 @@ List *collect_reasons(void (*plan)(void *), void *argument) {
     return collection.reasons;
 }
 
-bool collecting_reasons() {
-    return current != nullptr;
-}
-
 void note_reason(const char *table, const char *part, const char *text) {
     if (!current)
         return;

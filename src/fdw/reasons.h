@@ -22,8 +22,6 @@ struct StayReason {
 /* While plan is run, what the planner's callbacks note is collected. Returns a list of StayReason *, each once. */
 List *collect_reasons(void (*plan)(void *), void *argument);
 
-/* False outside of collect_reasons(): nothing need be made ready to be noted. */
-bool collecting_reasons();
 /* Does nothing outside of collect_reasons(). The texts are copied. */
 void note_reason(const char *table, const char *part, const char *text);
 

@@ -61,14 +61,6 @@ bson::FieldPlan *make_output_plan(const TableDescription *table, const query::Co
                                  {table->name, collection_name(table->source), table->source.dump});
 }
 
-source::Request make_request(const TableDescription *table) {
-    source::Request request;
-    request.database = table->source.database ? table->source.database : "";
-    request.collection = table->source.collection;
-    request.batch_size = table->fetch_size;
-    return request;
-}
-
 /* Opened anew: a table of an aggregate or a join is not among the scan's relations. The query holds a lock on it
  * already, in a parallel worker its leader does. */
 TableDescription *describe_table_by_id(Oid id, Index position, Oid user) {
@@ -353,7 +345,7 @@ void begin_foreign_scan(ForeignScanState *node, int flags) {
     MemoryContext query_context = CurrentMemoryContext;
     state->command_context = AllocSetContextCreate(query_context, "mongoferry command", ALLOCSET_SMALL_SIZES);
     state->request =
-        pg_entry([&] { return new_in_context<source::Request>(query_context, make_request(state->table)); });
+        pg_entry([&] { return new_in_context<source::Request>(query_context, whole_collection(state->table)); });
     List *expressions = ExecInitExprList(scan->fdw_exprs, &node->ss.ps);
     if (has_chunk) {
         state->chunk_bounds = static_cast<ExprState *>(llast(expressions));

@@ -52,4 +52,12 @@ TableDescription *describe_table(Relation relation, Index relation_index, Oid us
     return description;
 }
 
+source::Request whole_collection(const TableDescription *table) {
+    source::Request request;
+    request.database = table->source.database ? table->source.database : "";
+    request.collection = table->source.collection;
+    request.batch_size = table->fetch_size;
+    return request;
+}
+
 } // namespace mongoferry::fdw

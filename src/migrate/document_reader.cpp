@@ -14,12 +14,8 @@ source::Range range_of(const bytea *bounds) {
     return source::parse_range({reinterpret_cast<const uint8_t *>(VARDATA_ANY(bounds)), VARSIZE_ANY_EXHDR(bounds)});
 }
 
-/* The database may be unnamed for files. */
 source::Request make_document_request(const fdw::TableDescription *table, source::Range range) {
-    source::Request request;
-    request.database = table->source.database ? table->source.database : "";
-    request.collection = table->source.collection;
-    request.batch_size = table->fetch_size;
+    source::Request request = fdw::whole_collection(table);
     request.range = std::move(range);
     return request;
 }

@@ -145,17 +145,23 @@ Command make_command(const RemoteQuery &query, const TranslatedTable *tables, in
     return command;
 }
 
+bson::Document make_field_projection(std::vector<std::string> paths, const RelationFields &fields) {
+    if (fields.unwind)
+        paths.push_back(fields.unwind);
+    for (std::string &path : paths)
+        path = to_utf8(path);
+    return make_projection({paths.begin(), paths.end()});
+}
+
 /* What a scan of a table's rows reads, or what outputs of plain columns are made of. */
 static bson::Document projection_of(const Command &command, const RemoteQuery &query, const RelationFields &fields) {
     std::vector<std::string> paths;
     for (int i = 0; i < command.output_count; ++i)
-        paths.push_back(to_utf8(command.outputs[i].path));
+        paths.push_back(command.outputs[i].path);
     ListCell *cell;
     foreach (cell, query.attributes)
-        paths.push_back(to_utf8(fields.fields[lfirst_int(cell) - 1].path));
-    if (fields.unwind)
-        paths.push_back(to_utf8(fields.unwind));
-    return make_projection({paths.begin(), paths.end()});
+        paths.push_back(fields.fields[lfirst_int(cell) - 1].path);
+    return make_field_projection(std::move(paths), fields);
 }
 
 /* Whether the predicate's answer may depend on how strings are compared. */

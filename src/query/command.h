@@ -80,6 +80,10 @@ Command make_command(const RemoteQuery &query, const TranslatedTable *tables, in
 /* Appends a probe for documents that have all of filters, and odd; nothing if that is NULL. */
 void add_probe(Command *command, int table, FilterNode *const *filters, int filter_count, FilterNode *odd);
 
+/* The projection for paths as the catalogs have them, in the database's encoding, and for the array that the table is
+ * unwound by. Exception world. */
+bson::Document make_field_projection(std::vector<std::string> paths, const RelationFields &fields);
+
 /* Sets filter, projection, pipeline, sort, offset and limit of the request. */
 void write_command(const Command &command, const RemoteQuery &query, const TranslatedTable *tables,
                    source::Request *request);

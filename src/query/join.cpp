@@ -25,7 +25,7 @@ List *join_to_list(const Join &join) {
                       inners, join.conditions, join.own_conditions);
 }
 
-Join join_from_list(const List *list) {
+static Join join_from_list(const List *list) {
     Join join{};
     join.type = static_cast<JoinType>(DatumGetInt32(static_cast<const Const *>(list_nth(list, 0))->constvalue));
     ListCell *outer;

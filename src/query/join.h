@@ -31,9 +31,8 @@ struct JoinKey {
     Node *inner; /* over the joined table */
 };
 
-/* The members of RemoteQuery.joins. */
+/* A member of RemoteQuery.joins. */
 List *join_to_list(const Join &join);
-Join join_from_list(const List *list);
 
 /* Where the joined table's document stands: a field's name. table from 1 on (0 is the first, which is at the top). */
 const char *joined_field(int table);

@@ -74,11 +74,6 @@ inline ServerValue *argument_value(const Call &call, int number) {
 /* The Const that an argument is, if it is one and not null; NULL for placeholders. */
 const Const *literal_argument(const Call &call, int number);
 
-/* The same for operators that take anything: nothing is put in the place of odd values. */
-inline ServerValue *argument_operand(const Call &call, int number) {
-    return translate_operand(call.translation, argument(call, number));
-}
-
 /* Whether a number may come as any of BSON's types for numbers, as it is stored, rather than as a rule made it. */
 bool may_be_stored(Node *expression);
 

@@ -158,14 +158,22 @@ static ServerValue *substring_from_for(const Call &call) {
     });
 }
 
+/* What the function makes of its first two arguments; null if one of them is. */
+template <typename MakeBody>
+static ServerValue *of_two_arguments(const Call &call, MakeBody make_body) {
+    ServerValue *first = argument_value(call, 0);
+    ServerValue *second = first ? argument_value(call, 1) : nullptr;
+    if (!second)
+        return nullptr;
+    return of_all_something(first, second, nullptr, [&](ServerValue *left, ServerValue *right, ServerValue *) {
+        return make_body(left, right);
+    });
+}
+
 static ServerValue *left_part(const Call &call) {
     if (!is_utf8(call))
         return nullptr;
-    ServerValue *text = argument_value(call, 0);
-    ServerValue *count = text ? argument_value(call, 1) : nullptr;
-    if (!count)
-        return nullptr;
-    return of_all_something(text, count, nullptr, [](ServerValue *known, ServerValue *number, ServerValue *) {
+    return of_two_arguments(call, [](ServerValue *known, ServerValue *number) {
         ServerValue *all_but = larger(operation("$add", {operation_of("$strLenCP", known), number}), integer_value(0));
         ServerValue *length = choice(operation("$lt", {number, integer_value(0)}), all_but, number);
         return operation("$substrCP", {known, integer_value(0), length});
@@ -175,11 +183,7 @@ static ServerValue *left_part(const Call &call) {
 static ServerValue *right_part(const Call &call) {
     if (!is_utf8(call))
         return nullptr;
-    ServerValue *text = argument_value(call, 0);
-    ServerValue *count = text ? argument_value(call, 1) : nullptr;
-    if (!count)
-        return nullptr;
-    return of_all_something(text, count, nullptr, [](ServerValue *known, ServerValue *number, ServerValue *) {
+    return of_two_arguments(call, [](ServerValue *known, ServerValue *number) {
         ServerValue *whole = operation_of("$strLenCP", known);
         ServerValue *skipped = choice(operation("$lt", {number, integer_value(0)}),
                                       smaller(operation("$subtract", {integer_value(0), number}), whole),
@@ -191,11 +195,7 @@ static ServerValue *right_part(const Call &call) {
 static ServerValue *position_of(const Call &call) {
     if (!is_utf8(call) || !is_deterministic(call))
         return nullptr;
-    ServerValue *text = argument_value(call, 0);
-    ServerValue *part = text ? argument_value(call, 1) : nullptr;
-    if (!part)
-        return nullptr;
-    return of_all_something(text, part, nullptr, [](ServerValue *known, ServerValue *sought, ServerValue *) {
+    return of_two_arguments(call, [](ServerValue *known, ServerValue *sought) {
         return operation("$add", {operation("$indexOfCP", {known, sought}), integer_value(1)});
     });
 }
@@ -203,11 +203,7 @@ static ServerValue *position_of(const Call &call) {
 static ServerValue *starts_with(const Call &call) {
     if (!is_utf8(call) || !is_deterministic(call))
         return nullptr;
-    ServerValue *text = argument_value(call, 0);
-    ServerValue *part = text ? argument_value(call, 1) : nullptr;
-    if (!part)
-        return nullptr;
-    return of_all_something(text, part, nullptr, [](ServerValue *known, ServerValue *sought, ServerValue *) {
+    return of_two_arguments(call, [](ServerValue *known, ServerValue *sought) {
         return operation("$eq", {operation("$indexOfCP", {known, sought}), integer_value(0)});
     });
 }

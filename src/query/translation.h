@@ -88,9 +88,6 @@ ServerValue *odd_test(const Translation *translation);
 /* The same of the uses of one table alone as a query predicate, for a probe. NULL: there is no such document. */
 FilterNode *odd_uses_filter(const Translation *translation, int table = 0);
 
-/* A constant of a type as a value of the server's; false, with a reason, if there is none that is the same. */
-bool make_constant(Translation *translation, const Const *constant, int placeholder, Constant *made);
-
 /* The value of a Const, and of a placeholder (remote_query.h) while its value is not known a stand-in of its type, so
  * that a trial translation can be made; NULL for other expressions. What is made of it must carry placeholder_of() in
  * Constant.placeholder. */

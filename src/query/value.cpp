@@ -96,7 +96,8 @@ static const char *constant_of_datum(Oid type, Datum value, Constant *made) {
     }
 }
 
-bool make_constant(Translation *translation, const Const *constant, int placeholder, Constant *made) {
+/* A constant of a type as a value of the server's; false, with a reason, if there is none that is the same. */
+static bool make_constant(Translation *translation, const Const *constant, int placeholder, Constant *made) {
     *made = {};
     made->placeholder = placeholder;
     if (constant->constisnull)

@@ -340,6 +340,17 @@ def mongo_with_client_certificates(start_mongo, certificates):
 
 
 @pytest.fixture
+def make_table(psql):
+    """make_table(server, columns, table="things", **options)"""
+
+    def make(server, columns="_id int, n int, s text", table="things", **options):
+        text = ", ".join(f"{name} '{value}'" for name, value in ({"collection": table} | options).items())
+        psql(f"CREATE FOREIGN TABLE {table} ({columns}) SERVER {server} OPTIONS ({text})")
+
+    return make
+
+
+@pytest.fixture
 def proxy(mongo_server):
     """A function that puts a harness.proxy.Proxy before a server: proxy() or proxy(server). It can be silenced and cut."""
     made = []

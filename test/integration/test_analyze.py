@@ -11,15 +11,6 @@ from harness.fake_mongodb import FakeMongo
 
 
 @pytest.fixture
-def make_table(psql):
-    def make(server, columns="_id int, n int, s text", table="things", **options):
-        text = ", ".join(f"{name} '{value}'" for name, value in ({"collection": table} | options).items())
-        psql(f"CREATE FOREIGN TABLE {table} ({columns}) SERVER {server} OPTIONS ({text})")
-
-    return make
-
-
-@pytest.fixture
 def analyze(connection):
     """analyze(target=None, table="things"): (rows, pages) as the catalog has them afterwards; notices in analyze.told"""
 

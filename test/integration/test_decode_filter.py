@@ -424,6 +424,14 @@ def test_conditions_left_to_the_executor_see_rows_that_pass_the_others(make_tabl
     assert [message for message, _ in told] == [str(n) for n in range(3, 10)]
 
 
+def until_one_waits(connection):
+    """For a lock, for half a minute at most."""
+    for _ in range(600):
+        if connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
+            break
+        time.sleep(0.05)
+
+
 def test_rows_that_are_checked_again_after_a_lock(make_tables, connect):
     """EvalPlanQual: a row of a local table changes under a statement that joins it with a foreign table."""
     connection = make_tables([{"_id": i, "c": i % 2, "name": f"name {i}"} for i in range(10)], "_id int, c int, name text")
@@ -440,10 +448,7 @@ def test_rows_that_are_checked_again_after_a_lock(make_tables, connect):
 
         waiting = threading.Thread(target=lock)
         waiting.start()
-        for _ in range(300):
-            if connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
-                break
-            time.sleep(0.05)
+        until_one_waits(connection)
         writer.execute("COMMIT")
         waiting.join(60)
         writer.execute("UPDATE counted SET total = 0")
@@ -465,10 +470,7 @@ def test_a_join_condition_that_the_scan_checks_is_checked_again_after_a_lock(sch
     outcome = []
     waiting = threading.Thread(target=lambda: outcome.append(other.execute(query).fetchall()))
     waiting.start()
-    for _ in range(600):
-        if schema.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
-            break
-        time.sleep(0.05)
+    until_one_waits(schema)
     writer.execute("COMMIT")
     waiting.join(60)
     assert outcome == [[(2, "name 2")]]

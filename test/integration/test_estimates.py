@@ -32,17 +32,6 @@ def cost(connection, query="SELECT * FROM things"):
 
 
 @pytest.fixture
-def make_table(psql):
-    """make_table(server, columns, table="things", **options)"""
-
-    def make(server, columns="_id int, n int, s text", table="things", **options):
-        text = ", ".join(f"{name} '{value}'" for name, value in ({"collection": table} | options).items())
-        psql(f"CREATE FOREIGN TABLE {table} ({columns}) SERVER {server} OPTIONS ({text})")
-
-    return make
-
-
-@pytest.fixture
 def fake_table(psql, make_table):
     """fake_table(uri, server_options="", **table options): things of a server that answers as a test wants"""
 

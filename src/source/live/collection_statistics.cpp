@@ -81,18 +81,28 @@ void note_refusal(const Asker &asker, const ServerError &error) {
     asker.is_refused = true;
 }
 
+/* False if the server does not tell. */
+bool ask(const Asker &asker, bson::Builder *command, bool read_concern, BsonHandle *reply) {
+    try {
+        asker.run(command, read_concern, reply);
+        return true;
+    } catch (const ServerError &error) {
+        note_refusal(asker, error);
+        return false;
+    }
+}
+
+/* What "count" says; -1 if the server does not tell. */
+int64_t ask_number(const Asker &asker, bson::Builder *command) {
+    BsonHandle reply;
+    return ask(asker, command, true, &reply) ? number_in(view_of(reply), "n") : -1;
+}
+
 /* By the command that needs no more than the right to read the collection. Of a view it would evaluate all. */
 int64_t ask_count_of_metadata(const Asker &asker) {
     bson::Builder command;
     command.append_string("count", asker.collection);
-    BsonHandle reply;
-    try {
-        asker.run(&command, true, &reply);
-    } catch (const ServerError &error) {
-        note_refusal(asker, error);
-        return -1;
-    }
-    return number_in(view_of(reply), "n");
+    return ask_number(asker, &command);
 }
 
 CollectionStatistics ask_statistics(const Asker &asker) {
@@ -178,12 +188,8 @@ std::vector<Index> ask_indexes(const Asker &asker) {
     command.append_int32("batchSize", 1000);
     command.end();
     BsonHandle reply;
-    try {
-        asker.run(&command, false, &reply);
-    } catch (const ServerError &error) {
-        note_refusal(asker, error);
+    if (!ask(asker, &command, false, &reply))
         return indexes;
-    }
     CursorReply cursor;
     if (read_cursor_reply(view_of(reply), &cursor))
         return indexes;
@@ -209,14 +215,7 @@ int64_t ask_count(const Asker &asker, const bson::Document &filter, int64_t limi
     command.begin_document("collation");
     command.append_string("locale", "simple");
     command.end();
-    BsonHandle reply;
-    try {
-        asker.run(&command, true, &reply);
-    } catch (const ServerError &error) {
-        note_refusal(asker, error);
-        return -1;
-    }
-    return number_in(view_of(reply), "n");
+    return ask_number(asker, &command);
 }
 
 /* An answer, and until when it counts. */

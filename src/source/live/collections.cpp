@@ -1,5 +1,6 @@
 /* See list_collections() and default_collation() in live.h. Source of the format: MongoDB manual, "listCollections". */
 #include "pg/encoding.h"
+#include "source/live/collection_entry.h"
 #include "source/live/connection_cache.h"
 #include "source/live/driver.h"
 #include "source/live/live.h"
@@ -47,30 +48,14 @@ std::vector<CollectionInfo> list_collections(const ConnectionKey &key, const Con
  */
 static bson::Document shown_collation(const ConnectionKey &key, const ConnectionOptions &options,
                                       const std::string &database, const std::string &collection) {
-    bson::Builder command;
-    command.append_int32("listCollections", 1);
-    command.begin_document("filter");
-    command.append_string("name", collection);
-    command.end();
-    RemoteCursor cursor(key, options);
-    cursor.open(database, "$cmd.listCollections", command.finish(), 0);
-    CursorReply reply;
-    while (cursor.next(&reply)) {
-        Batch batch = batch_of(reply);
-        bson::View document;
-        while (batch.next(&document)) {
-            bson::Value name, settings, collation;
-            if (bson::find(document, "name", &name) && name.type == bson::Type::string &&
-                bson::text_of(name) == collection && bson::find(document, "options", &settings) &&
-                settings.type == bson::Type::object &&
-                bson::find(bson::document_of(settings), "collation", &collation) &&
-                collation.type == bson::Type::object) {
-                const bson::View found = bson::document_of(collation);
-                return {found.data, found.data + found.size};
-            }
-        }
-    }
-    return {};
+    const bson::Document entry = collection_entry(key, options, database, collection, false);
+    bson::Value settings, collation;
+    if (entry.empty() || !bson::find(bson::view_of(entry), "options", &settings) ||
+        settings.type != bson::Type::object || !bson::find(bson::document_of(settings), "collation", &collation) ||
+        collation.type != bson::Type::object)
+        return {};
+    const bson::View found = bson::document_of(collation);
+    return {found.data, found.data + found.size};
 }
 
 bson::Document default_collation(const ConnectionKey &key, const ConnectionOptions &options,
@@ -86,9 +71,9 @@ bson::Document default_collation(const ConnectionKey &key, const ConnectionOptio
 
 bool compares_by_bytes(const ConnectionKey &key, const ConnectionOptions &options, const std::string &database,
                        const std::string &collection) {
-    const std::string name_space = database + "." + collection;
+    const std::string place = name_space(database, collection);
     const auto known = cached_connection(key, options);
-    if (const auto found = known->comparisons_by_bytes.find(name_space); found != known->comparisons_by_bytes.end())
+    if (const auto found = known->comparisons_by_bytes.find(place); found != known->comparisons_by_bytes.end())
         return found->second;
     bool result = false;
     try {
@@ -97,7 +82,7 @@ bool compares_by_bytes(const ConnectionKey &key, const ConnectionOptions &option
         if (error.sqlstate == ERRCODE_CONNECTION_EXCEPTION)
             throw;
     }
-    cached_connection(key, options)->comparisons_by_bytes[name_space] = result;
+    cached_connection(key, options)->comparisons_by_bytes[place] = result;
     return result;
 }
 

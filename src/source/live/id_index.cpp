@@ -1,44 +1,19 @@
-/* See id_index.h. Source of the format: MongoDB manual, "listCollections". */
+/* See id_index.h. */
 #include "source/live/id_index.h"
 
+#include "source/live/collection_entry.h"
 #include "source/live/connection_cache.h"
-#include "source/live/remote_cursor.h"
-#include "source/source.h"
 
 namespace mongoferry::source::live {
-
-/* A dot can't be in the name of a database. */
-static std::string name_space(const std::string &database, const std::string &collection) {
-    return database + "." + collection;
-}
 
 /* The type as listCollections has it; "" if it shows no such collection. */
 static std::string type_of(const ConnectionKey &key, const ConnectionOptions &options, const std::string &database,
                            const std::string &collection) {
-    bson::Builder command;
-    command.append_int32("listCollections", 1);
-    command.begin_document("filter");
-    command.append_string("name", collection);
-    command.end();
-    /* With both of these the right to read a collection is enough to see it. */
-    command.append_bool("nameOnly", true);
-    command.append_bool("authorizedCollections", true);
-
-    RemoteCursor cursor(key, options);
-    cursor.open(database, "$cmd.listCollections", command.finish(), 0);
-    CursorReply reply;
-    while (cursor.next(&reply)) {
-        Batch batch = batch_of(reply);
-        bson::View document;
-        while (batch.next(&document)) {
-            bson::Value name, type;
-            if (bson::find(document, "name", &name) && name.type == bson::Type::string &&
-                bson::text_of(name) == collection && bson::find(document, "type", &type) &&
-                type.type == bson::Type::string)
-                return std::string(bson::text_of(type));
-        }
-    }
-    return "";
+    const bson::Document entry = collection_entry(key, options, database, collection, true);
+    bson::Value type;
+    if (entry.empty() || !bson::find(bson::view_of(entry), "type", &type) || type.type != bson::Type::string)
+        return "";
+    return std::string(bson::text_of(type));
 }
 
 IdRangeForm id_range_form(const ConnectionKey &key, const ConnectionOptions &options, const std::string &database,
