@@ -1,9 +1,9 @@
 /* See group.h. */
 #include "query/group.h"
 
-#include "bson/objectid_type_id.h"
 #include "query/filter_node.h"
 #include "query/group_aggregates.h"
+#include "query/value_comparison.h"
 
 extern "C" {
 #include "access/stratnum.h"
@@ -27,16 +27,6 @@ static constexpr const char *odd_field = "odd";
 const char *refusal_of_key(Node *key) {
     const Oid type = getBaseType(exprType(key));
     switch (type) {
-    case INT2OID:
-    case INT4OID:
-    case INT8OID:
-    case FLOAT8OID:
-    case NUMERICOID:
-    case BOOLOID:
-    case DATEOID:
-    case TIMESTAMPOID:
-    case TIMESTAMPTZOID:
-        return nullptr;
     case TEXTOID:
     case VARCHAROID:
         return get_collation_isdeterministic(exprCollation(key)) ? nullptr
@@ -44,7 +34,7 @@ const char *refusal_of_key(Node *key) {
     case UUIDOID:
         return IsA(key, Var) ? nullptr : "there is no rule for an expression of type uuid as a key";
     default:
-        return type == bson::objectid_type_id() ? nullptr : "there is no rule for a key of this type";
+        return is_equal_by_value(type) ? nullptr : "there is no rule for a key of this type";
     }
 }
 

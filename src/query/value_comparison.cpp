@@ -22,7 +22,7 @@ static bool has_nan(Oid type) {
     return type == FLOAT8OID || type == NUMERICOID;
 }
 
-static bool is_equal_alike(Oid type, Oid collation, const char **why) {
+bool is_equal_by_value(Oid type) {
     switch (type) {
     case INT2OID:
     case INT4OID:
@@ -33,6 +33,14 @@ static bool is_equal_alike(Oid type, Oid collation, const char **why) {
     case DATEOID:
     case TIMESTAMPOID:
     case TIMESTAMPTZOID:
+        return true;
+    default:
+        return type == bson::objectid_type_id();
+    }
+}
+
+static bool is_equal_alike(Oid type, Oid collation, const char **why) {
+    switch (type) {
     case UUIDOID:
         return true;
     case TEXTOID:
@@ -46,7 +54,7 @@ static bool is_equal_alike(Oid type, Oid collation, const char **why) {
         }
         return true;
     default:
-        if (type == bson::objectid_type_id())
+        if (is_equal_by_value(type))
             return true;
         *why = "values of this type are not compared on the server";
         return false;

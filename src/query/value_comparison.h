@@ -19,6 +19,10 @@ struct ComparedTypes {
 /* What a comparison operator does. False, with a reason in *why, if it is none or the two languages differ. */
 bool read_comparison(Oid operator_id, Oid collation, ComparedTypes *types, const char **why);
 
+/* Whether equal native values of a base type are the equal ones on the server whatever the collation, the database's
+ * encoding, and the way they are stored: numbers, booleans, times, ObjectIds. */
+bool is_equal_by_value(Oid type);
+
 /* Whether values of a type are ordered alike; false with a reason. */
 bool is_ordered_alike(Oid type, Oid collation, const char **why);
 
