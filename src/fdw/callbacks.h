@@ -125,6 +125,10 @@ struct RelationInfo {
      * (translation.h: exact). */
     bool exact;
     BaseEstimate estimate; /* of a join or an upper relation: the server_cost alone */
+    /* Of a join or a grouped relation: what its pushed path has beside it; gives remote.output, perhaps with more
+     * behind. Kept, because what a relation's list of paths points to may be freed once the planner is above the
+     * relation. */
+    Path *local_path;
     RelOptInfo *scanned;   /* of an ordered relation: the one whose rows are put in order; else NULL */
     Bitmapset *attributes; /* of a base relation: those that the query reads */
     Expr *chunk_bounds;    /* the second argument of in_chunk(); NULL: the whole collection */

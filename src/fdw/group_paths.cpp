@@ -132,6 +132,7 @@ void add_path_for(PlannerInfo *root, const RelationInfo *below, double documents
     info->tables = below->tables;
     info->relations = below->relations;
     info->remote = remote;
+    info->local_path = local_path;
     info->has_local_conditions = local_conditions != NIL;
     /* A row that is made here can't be sorted or limited there. */
     info->exact = local_conditions == NIL && remote.group_keys != NIL;

@@ -150,6 +150,7 @@ void add_join_path(PlannerInfo *root, RelOptInfo *joined, RelOptInfo *outer, Rel
         make_foreign_join_path(root, joined, joined->rows, startup, total, local_path, list_make1(remote_path));
     if (info->remote.output != NIL) /* a join without columns is only there to be counted above it */
         add_path(joined, reinterpret_cast<Path *>(path));
+    info->local_path = local_path;
     joined->fdw_private = info;
 }
 

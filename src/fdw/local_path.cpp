@@ -57,37 +57,12 @@ static bool is_local_path(const Path *path, const RelOptInfo *relation) {
     }
 }
 
-/* Whether the path is one part of several that a Gather puts together, and none is there. */
-static bool needs_gather(const Path *path) {
-    if (IsA(path, GatherPath) || IsA(path, GatherMergePath))
-        return false;
-    if (path->parallel_aware || path->parallel_workers > 0)
-        return true;
-    switch (nodeTag(path)) {
-    case T_ProjectionPath:
-        return needs_gather(reinterpret_cast<const ProjectionPath *>(path)->subpath);
-    case T_SortPath:
-    case T_IncrementalSortPath:
-        return needs_gather(reinterpret_cast<const SortPath *>(path)->subpath);
-    case T_MaterialPath:
-        return needs_gather(reinterpret_cast<const MaterialPath *>(path)->subpath);
-    case T_NestPath:
-    case T_MergePath:
-    case T_HashPath: {
-        const JoinPath *join = reinterpret_cast<const JoinPath *>(path);
-        return needs_gather(join->outerjoinpath) || needs_gather(join->innerjoinpath);
-    }
-    default:
-        return false;
-    }
-}
-
 Path *copy_local_path(const RelOptInfo *relation, PathTarget *target) {
     const Path *best = nullptr;
     ListCell *cell;
     foreach (cell, relation->pathlist) {
         const Path *path = static_cast<const Path *>(lfirst(cell));
-        if (path->param_info || size_of_path(path) == 0 || !is_local_path(path, relation) || needs_gather(path))
+        if (path->param_info || size_of_path(path) == 0 || !is_local_path(path, relation))
             continue;
         if (target && !IsA(path, AggPath) && !IsA(path, GroupPath))
             continue;

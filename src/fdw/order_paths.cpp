@@ -125,47 +125,22 @@ bool find_columns(const PathTarget *target, const query::RemoteQuery &remote, Li
     return *output != NIL;
 }
 
-/* The local plan beside a pushed path of the relation. A cheap pushed path drives the local ones out of the list. */
-Path *path_beside_pushed(const RelOptInfo *relation) {
-    ListCell *cell;
-    foreach (cell, relation->pathlist) {
-        Path *path = static_cast<Path *>(lfirst(cell));
-        if (IsA(path, ProjectionPath))
-            path = reinterpret_cast<ProjectionPath *>(path)->subpath;
-        if (IsA(path, ForeignPath) && reinterpret_cast<ForeignPath *>(path)->fdw_outerpath)
-            return reinterpret_cast<ForeignPath *>(path)->fdw_outerpath;
-    }
-    return nullptr;
-}
-
 /* The rows below the order, as the local plan has them. */
 Path *local_rows(PlannerInfo *root, RelOptInfo *scanned, const RelationInfo *info, List *output) {
-    PathTarget *target = create_empty_pathtarget();
-    ListCell *cell;
-    foreach (cell, output)
-        add_column_to_pathtarget(target, static_cast<Expr *>(lfirst(cell)), 0);
-    set_pathtarget_cost_width(root, target);
-    if (info->remote.grouped) {
-        Path *path = copy_local_path(scanned, target);
-        if (!path) /* of DISTINCT: its rows are the keys */
-            path = copy_local_path(scanned, nullptr);
-        if (!path || !equal(path->pathtarget->exprs, output))
-            path = path_beside_pushed(scanned);
-        return path && equal(path->pathtarget->exprs, output) ? path : nullptr;
-    }
-    Path *path = nullptr;
+    if (info->remote.grouped)
+        return info->local_path && equal(info->local_path->pathtarget->exprs, output) ? info->local_path : nullptr;
+    Path *path = info->local_path;
     if (info->remote.joins == NIL) {
         Cost startup;
         Cost total;
         cost_base_scan(scanned, info->table, info->estimate, &startup, &total);
         path = reinterpret_cast<Path *>(make_foreign_scan_path(root, scanned, scanned->rows, startup, total));
-    } else {
-        path = copy_local_path(scanned, nullptr);
-        if (!path)
-            path = path_beside_pushed(scanned);
-        if (path && IsA(path, ProjectionPath)) /* to the query's expressions; those are computed above the order */
-            path = reinterpret_cast<ProjectionPath *>(path)->subpath;
     }
+    PathTarget *target = create_empty_pathtarget();
+    ListCell *cell;
+    foreach (cell, output)
+        add_column_to_pathtarget(target, static_cast<Expr *>(lfirst(cell)), 0);
+    set_pathtarget_cost_width(root, target);
     return path ? reinterpret_cast<Path *>(create_projection_path(root, scanned, path, target)) : nullptr;
 }
 

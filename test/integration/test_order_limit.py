@@ -351,3 +351,21 @@ def test_a_collection_with_a_collation_is_to_be_sorted_by_bytes(mongo, live_serv
     connection.execute(f"CREATE FOREIGN TABLE folded (_id int, name text) SERVER {live_server}")
     text = plan(connection, 'SELECT name FROM folded ORDER BY name COLLATE "C" LIMIT 4')
     assert is_pushed(text) and '"collation": {"locale": "simple"}' in text, text
+
+
+def test_above_a_join_whose_local_plan_has_workers(mongo, live_server, connection):
+    """A sorted path of the join with workers loses against the pushed order, and the planner frees it."""
+    mongo.left.insert_many({"_id": i, "ref": i % 5} for i in range(20))
+    mongo.right.insert_many({"_id": i, "x": 10 - i} for i in range(5))
+    for table in ("left", "right"):
+        for name, pushdown in (("pushed", "on"), ("kept", "off")):
+            connection.execute(
+                f"CREATE FOREIGN TABLE {name}_{table} (_id int, ref int, x int) SERVER {live_server}"
+                f" OPTIONS (collection '{table}', pushdown '{pushdown}')"
+            )
+    connection.execute("SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0")
+    query = "SELECT l._id, r.x FROM {0}_left l LEFT JOIN {0}_right r ON r._id = l.ref ORDER BY r.x NULLS FIRST, l._id LIMIT 7"
+    plan = "\n".join(line for (line,) in connection.execute("EXPLAIN " + query.format("pushed")))
+    assert '"$lookup"' in plan and '"$limit"' in plan and "Gather" in plan, plan
+    pushed, kept = (connection.execute(query.format(name)).fetchall() for name in ("pushed", "kept"))
+    assert pushed == kept and len(pushed) == 7
